@@ -1,0 +1,422 @@
+/**
+ * The hub for code that is not Effect, under the names that users of `@sentry/node` know. Inside a fiber it is the fiber's own
+ * scope that these functions read and write.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { defaultIntegrations, type Overrides } from "./DefaultIntegrations.js"
+import { callSite } from "./event/stack.js"
+import { type CaptureContext, eventReport, exceptionReport, messageReport } from "./hub/Capture.js"
+import { environment, given, Hub, openHub } from "./hub/Hub.js"
+import type { Options as HubOptions } from "./hub/Options.js"
+import { captureAt, clientOf, placeOf } from "./hub/report.js"
+import type { Breadcrumb, BreadcrumbHint } from "./protocol/Breadcrumb.js"
+import type { Attachment, Event, EventId, Level, User } from "./protocol/Event.js"
+import {
+  Cell,
+  currentCarrier,
+  getProcessCell,
+  IsolationCell,
+  replaceState,
+  runIn,
+  setProcessCell,
+  stateOf
+} from "./scope/carrier.js"
+import type { EventProcessor, ScopeContext, TagValue } from "./scope/ScopeData.js"
+import * as ScopeData from "./scope/ScopeData.js"
+import { ScopeWriter } from "./scope/ScopeWriter.js"
+import { traceHeaders } from "./scope/snapshot.js"
+
+/**
+ * The options of a hub, and what becomes of the default integrations.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface InitOptions extends HubOptions {
+  /** `false` to leave a default integration out, a layer to take its place. */
+  readonly integrations?: Overrides | undefined
+}
+
+/**
+ * Opens a hub for the whole process, with the default integrations, at once. What the options do not say is read from the
+ * environment (`SENTRY_DSN` and its siblings: see `Hub.layerConfig`). Called again, it takes the place of the hub before it.
+ * Throws a `DsnError` or an `OptionsError` when the options cannot be used.
+ *
+ * @since 0.1.0
+ * @category lifecycle
+ * @example
+ * import * as Faultline from "effect-faultline/facade"
+ *
+ * Faultline.init({ dsn: "https://key@sentry.example/1", release: "shop@1.4.2" })
+ * Faultline.captureException(new Error("no luck"))
+ */
+export const init = (options: InitOptions = {}): void => {
+  const { integrations = {}, ...hubOptions } = options
+  const scope = Effect.runSync(Scope.make())
+  const opened = Effect.runSyncExit(
+    Effect.gen(function* () {
+      const hub = yield* openHub({ ...(yield* environment), ...given(hubOptions) })
+      yield* Layer.buildWithScope(Layer.provide(defaultIntegrations(integrations), Layer.succeed(Hub, hub)), scope)
+      return hub
+    }).pipe(Scope.extend(scope))
+  )
+  if (Exit.isFailure(opened)) {
+    Effect.runSync(Scope.close(scope, opened))
+    throw firstError(opened)
+  }
+  const before = current
+  const { client } = opened.value
+  const cell = new Cell(new IsolationCell(client.mainState()))
+  client.mainState = () => cell.state
+  setProcessCell(cell)
+  current = { hub: opened.value, scope, cell }
+  // The hub before this one sends what it still has, in its own time.
+  if (before !== undefined) void Effect.runFork(Scope.close(before.scope, Exit.void))
+}
+
+/**
+ * Whether `init` was called (and `close` was not, since).
+ *
+ * @since 0.1.0
+ * @category lifecycle
+ */
+export const isInitialized = (): boolean => current !== undefined
+
+/**
+ * Whether events leave from here: there is a hub with a DSN, and it is not closed.
+ *
+ * @since 0.1.0
+ * @category lifecycle
+ */
+export const isEnabled = (): boolean => clientHere()?.delivery !== undefined
+
+/**
+ * Waits until everything captured so far was answered; `false` if that took longer than `timeout` milliseconds (default: the
+ * option `shutdownTimeout`).
+ *
+ * @since 0.1.0
+ * @category lifecycle
+ */
+export const flush = (timeout?: number): Promise<boolean> => {
+  const client = clientHere()
+  return client === undefined ? Promise.resolve(true) : client.flush(timeout ?? client.options.shutdownTimeoutMillis)
+}
+
+/**
+ * Flushes within `timeout` milliseconds and takes back everything that `init` installed.
+ *
+ * @since 0.1.0
+ * @category lifecycle
+ */
+export const close = async (timeout?: number): Promise<boolean> => {
+  const closing = current
+  if (closing === undefined) return true
+  current = undefined
+  const drained = await Effect.runPromise(closing.hub.close(timeout))
+  await Effect.runPromise(Scope.close(closing.scope, Exit.void))
+  if (getProcessCell() === closing.cell) setProcessCell(undefined)
+  return drained
+}
+
+/**
+ * Reports an error, or anything else that was thrown (a `FiberFailure` or a Cause is taken apart). Returns the id of the event:
+ * none when it was dropped, the first id when the error was reported before.
+ *
+ * @since 0.1.0
+ * @category capture
+ */
+export const captureException = (error: unknown, context?: CaptureContext): EventId | undefined =>
+  capture(exceptionReport(error, context, error instanceof Error ? undefined : callSite(captureException)))
+
+/**
+ * Reports a message, at level `info` unless another is given.
+ *
+ * @since 0.1.0
+ * @category capture
+ */
+export const captureMessage = (message: string, context?: Level | CaptureContext): EventId | undefined =>
+  capture(messageReport(message, context, callSite(captureMessage)))
+
+/**
+ * Reports an event as it is given; what it does not say is filled in from the scope and the options.
+ *
+ * @since 0.1.0
+ * @category capture
+ */
+export const captureEvent = (event: Partial<Event>, context?: CaptureContext): EventId | undefined =>
+  capture(eventReport(event, context))
+
+/**
+ * The id of the last event that was sent from this scope.
+ *
+ * @since 0.1.0
+ * @category capture
+ */
+export const lastEventId = (): EventId | undefined => {
+  const carrier = currentCarrier()
+  return carrier === undefined ? undefined : stateOf(carrier).isolation.lastEventId
+}
+
+/**
+ * Records one step on the way to whatever may happen.
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const addBreadcrumb = (breadcrumb: Breadcrumb, hint: BreadcrumbHint = {}): void => {
+  const carrier = currentCarrier()
+  if (carrier === undefined) return
+  const state = stateOf(carrier)
+  clientOf(state)?.addBreadcrumb(breadcrumb, hint, placeOf(carrier, state))
+}
+
+/**
+ * @since 0.1.0
+ * @category scope
+ */
+export const setTag = (key: string, value: TagValue): void => writer.setTag(key, value)
+
+/**
+ * @since 0.1.0
+ * @category scope
+ */
+export const setTags = (tags: Readonly<Record<string, TagValue>>): void => writer.setTags(tags)
+
+/**
+ * Whom what follows happens to; `null` for nobody.
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const setUser = (user: User | null): void => writer.setUser(user)
+
+/**
+ * A named group of values; `null` removes it.
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const setContext = (key: string, context: Readonly<Record<string, unknown>> | null): void =>
+  writer.setContext(key, context)
+
+/**
+ * @since 0.1.0
+ * @category scope
+ */
+export const setExtra = (key: string, value: unknown): void => writer.setExtra(key, value)
+
+/**
+ * @since 0.1.0
+ * @category scope
+ */
+export const setExtras = (extra: Readonly<Record<string, unknown>>): void => writer.setExtras(extra)
+
+/**
+ * The level of every event that follows, whatever it had.
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const setLevel = (level: Level): void => writer.setLevel(level)
+
+/**
+ * What the server groups events by; `{{ default }}` stands for its own grouping.
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const setFingerprint = (fingerprint: ReadonlyArray<string>): void => writer.setFingerprint(fingerprint)
+
+/**
+ * The name of what is being done: a route, a job, a command.
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const setTransactionName = (name: string): void => writer.setTransactionName(name)
+
+/**
+ * A file that travels with every event that follows.
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const addAttachment = (attachment: Attachment): void => writer.addAttachment(attachment)
+
+/**
+ * A function that sees every event that follows: it returns the event, changed or not, or `null` to drop it.
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const addEventProcessor = (processor: EventProcessor): void => writer.addEventProcessor(processor)
+
+/**
+ * Several of the above at once.
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const configureScope = (context: ScopeContext): void => writer.configureScope(context)
+
+/**
+ * What a block of `withScope` can change of its own scope: everything that has a setter in this module.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BlockScope = Pick<ScopeWriter<void>, keyof ScopeWriter<void>>
+
+/**
+ * Calls `body` with a scope for it alone: what is set there is on the events captured inside, also later in what `body` has
+ * started, and nowhere else. The setters of this module go on writing the isolation scope, and outlast the block.
+ *
+ * @since 0.1.0
+ * @category scope
+ * @example
+ * import * as Faultline from "effect-faultline/facade"
+ *
+ * Faultline.withScope((scope) => {
+ *   scope.setTag("step", "import")
+ *   Faultline.captureMessage("row skipped")
+ * })
+ */
+export const withScope: {
+  <A>(body: (scope: BlockScope) => A): A
+  <A>(context: ScopeContext, body: (scope: BlockScope) => A): A
+} = <A>(contextOrBody: ScopeContext | ((scope: BlockScope) => A), bodyWithContext?: (scope: BlockScope) => A): A => {
+  const context = typeof contextOrBody === "function" ? undefined : contextOrBody
+  const body = (typeof contextOrBody === "function" ? contextOrBody : bodyWithContext) as (scope: BlockScope) => A
+  const carrier = currentCarrier()
+  if (carrier === undefined) return body(new BlockWriter(undefined))
+  const state = stateOf(carrier)
+  const inner = context === undefined ? state.current : ScopeData.applyContext(state.current, context)
+  if (carrier instanceof Cell) {
+    const cell = new Cell(carrier.home, inner)
+    return runIn(cell, () => body(new BlockWriter(cell)))
+  }
+  const cell = new Cell(new IsolationCell(state), inner)
+  try {
+    return runIn(cell, () => body(new BlockWriter(cell)))
+  } finally {
+    replaceState(carrier, stateOf(carrier).withIsolation(cell.home.isolation))
+  }
+}
+
+/**
+ * Calls `body` with an isolation scope of its own (for a request, a job): it begins with what is known here, and nothing it
+ * sets or records is seen outside.
+ *
+ * @since 0.1.0
+ * @category scope
+ * @example
+ * import * as Faultline from "effect-faultline/facade"
+ * import { createServer } from "node:http"
+ *
+ * createServer((request, response) =>
+ *   Faultline.withIsolationScope(() => {
+ *     Faultline.setTag("path", request.url)
+ *     response.end("ok")
+ *   })
+ * )
+ */
+export const withIsolationScope = <A>(body: () => A): A => {
+  const carrier = currentCarrier()
+  if (carrier === undefined) return body()
+  const { branch, state } = placeOf(carrier)
+  return runIn(new Cell(new IsolationCell(state.isolate(branch))), body)
+}
+
+/**
+ * The same function, reporting whatever it throws (or rejects with) before it goes on its way to the caller.
+ *
+ * @since 0.1.0
+ * @category capture
+ */
+export const wrap = <Args extends ReadonlyArray<unknown>, A>(
+  body: (...args: Args) => A,
+  context?: CaptureContext
+): ((...args: Args) => A) => {
+  const report = (error: unknown): never => {
+    captureException(error, context)
+    throw error
+  }
+  return function (this: unknown, ...args: Args): A {
+    try {
+      const result = Reflect.apply(body, this, args)
+      if (!(result instanceof Promise)) return result
+      return result.catch(report) as A
+    } catch (error) {
+      return report(error)
+    }
+  }
+}
+
+/**
+ * The headers that carry the trace on to whoever is asked next.
+ *
+ * @since 0.1.0
+ * @category tracing
+ */
+export const getTraceData = (): { readonly "sentry-trace"?: string; readonly baggage?: string } => {
+  const carrier = currentCarrier()
+  const client = clientHere()
+  if (carrier === undefined || client === undefined) return {}
+  const { span, state } = placeOf(carrier)
+  const headers = traceHeaders(state, span, (traceId) => client.samplingContext(traceId))
+  return { "sentry-trace": headers.sentryTrace, baggage: headers.baggage }
+}
+
+interface Initialized {
+  readonly hub: Hub.Service
+  readonly scope: Scope.CloseableScope
+  readonly cell: Cell
+}
+
+let current: Initialized | undefined
+
+const clientHere = () => {
+  const carrier = currentCarrier()
+  return carrier === undefined ? undefined : clientOf(stateOf(carrier))
+}
+
+const capture = (report: ReturnType<typeof exceptionReport>): EventId | undefined => {
+  const carrier = currentCarrier()
+  return carrier === undefined || report === undefined ? undefined : captureAt(carrier, report)
+}
+
+/** Writes the isolation scope of the code that is running. */
+class CurrentWriter extends ScopeWriter<void> {
+  protected change(change: (scope: ScopeData.ScopeData) => ScopeData.ScopeData): void {
+    const carrier = currentCarrier()
+    if (carrier === undefined) return
+    if (carrier instanceof Cell) {
+      carrier.home.isolation = change(carrier.home.isolation)
+    } else {
+      const state = stateOf(carrier)
+      replaceState(carrier, state.withIsolation(change(state.isolation)))
+    }
+  }
+}
+
+/** Writes the scope of one block. */
+class BlockWriter extends ScopeWriter<void> {
+  constructor(readonly cell: Cell | undefined) {
+    super()
+  }
+
+  protected change(change: (scope: ScopeData.ScopeData) => ScopeData.ScopeData): void {
+    if (this.cell !== undefined) this.cell.current = change(this.cell.current)
+  }
+}
+
+const writer = new CurrentWriter()
+
+const firstError = (exit: Exit.Exit<unknown, unknown>): unknown =>
+  Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined

@@ -1,0 +1,147 @@
+/**
+ * A report, and the scope it was made in, as an event that processors and `beforeSend` can look at.
+ */
+import type * as Cause from "effect/Cause"
+import * as Option from "effect/Option"
+import type * as Tracer from "effect/Tracer"
+import type { Event, EventId, Level, LogEntry } from "../protocol/Event.js"
+import { makeSpanId } from "../protocol/Ids.js"
+import type { PropagationContext } from "../protocol/Trace.js"
+import * as ScopeData from "../scope/ScopeData.js"
+import { applyScope } from "./apply.js"
+import { machineContexts } from "./contexts.js"
+import { exceptionsOf, type MechanismInput, ownFields, typeOf } from "./exceptions.js"
+import type { Failure } from "./failure.js"
+import { normalize, truncate } from "./normalize.js"
+import { scrubText } from "./scrub.js"
+import type { StackParser } from "./stack.js"
+
+/** What is reported. @internal */
+export interface Report {
+  /** The errors, where there are any. */
+  readonly failure?: Failure | undefined
+  readonly cause?: Cause.Cause<unknown> | undefined
+  readonly mechanism: MechanismInput
+  readonly level: Level
+  readonly message?: string | undefined
+  readonly logentry?: LogEntry | undefined
+  readonly logger?: string | undefined
+  /** An event that the user built: it wins over everything that is added to it. */
+  readonly event?: Partial<Event> | undefined
+  /** Scope data for this report alone. */
+  readonly context?: ScopeData.ScopeContext | undefined
+  /** The stack of whoever reports, for what has none of its own. */
+  readonly stack?: string | undefined
+  /** The integration that reports. */
+  readonly integration?: string | undefined
+  readonly logRecord?: unknown
+  /** Nothing in the program dealt with it: it was caught on its way out. */
+  readonly escaped?: boolean | undefined
+  readonly fiberId?: string | undefined
+}
+
+/** @internal */
+export interface BuildOptions {
+  readonly release: string | undefined
+  readonly environment: string
+  readonly dist: string | undefined
+  readonly serverName: string | undefined
+  readonly maxValueLength: number | undefined
+  readonly attachStacktrace: boolean
+}
+
+/** @internal */
+export const buildEvent = (
+  id: EventId,
+  report: Report,
+  now: number,
+  options: BuildOptions,
+  parser: StackParser
+): Event => {
+  const event: Event = {
+    event_id: id,
+    timestamp: now / 1000,
+    platform: "node",
+    level: report.level,
+    environment: options.environment
+  }
+  if (options.release !== undefined) event.release = options.release
+  if (options.dist !== undefined) event.dist = options.dist
+  if (options.serverName !== undefined) event.server_name = options.serverName
+  if (report.logger !== undefined) event.logger = truncate(report.logger.replace(/[\r\n]+/g, " "), 64)
+  if (report.message !== undefined) event.message = scrubText(truncate(report.message, MAX_MESSAGE_LENGTH))
+  if (report.logentry !== undefined) event.logentry = report.logentry
+  addExceptions(event, report, parser)
+  if (report.event !== undefined) Object.assign(event, normalizeGiven(report.event), { event_id: id })
+  if (options.attachStacktrace) addThreadStack(event, report, parser)
+  if (options.maxValueLength !== undefined) cutValues(event, options.maxValueLength)
+  if (report.fiberId !== undefined) event.contexts = { effect: { fiber: report.fiberId }, ...event.contexts }
+  return event
+}
+
+/** @internal */
+export const addScope = (
+  event: Event,
+  scopes: ReadonlyArray<ScopeData.ScopeData>,
+  context: ScopeData.ScopeContext | undefined
+): ScopeData.ScopeData => {
+  const merged = scopes.reduce(ScopeData.merge)
+  const scope =
+    context === undefined ? merged : ScopeData.merge(merged, ScopeData.applyContext(ScopeData.empty, context))
+  applyScope(event, scope)
+  return scope
+}
+
+/** The machine and the process, below whatever the user has to say of them. @internal */
+export const addMachine = (event: Event, now: number): void => {
+  event.contexts = { ...machineContexts(now), ...event.contexts }
+}
+
+/** `contexts.trace`: the span that the error failed in, else the current one, else the trace of the scope. @internal */
+export const addTrace = (event: Event, span: Tracer.AnySpan | undefined, propagation: PropagationContext): void => {
+  const contexts = (event.contexts ??= {})
+  if (contexts["trace"] !== undefined) return
+  if (span === undefined) {
+    contexts["trace"] = { trace_id: propagation.traceId, span_id: propagation.spanId }
+    if (propagation.parentSpanId !== undefined) contexts["trace"]["parent_span_id"] = propagation.parentSpanId
+    return
+  }
+  contexts["trace"] = { trace_id: span.traceId, span_id: hex16(span.spanId) }
+  if (span._tag !== "Span") return
+  const parent = Option.getOrUndefined(span.parent)
+  if (parent !== undefined) contexts["trace"]["parent_span_id"] = hex16(parent.spanId)
+}
+
+const MAX_MESSAGE_LENGTH = 8192
+
+const addExceptions = (event: Event, report: Report, parser: StackParser): void => {
+  if (report.failure?.primary === undefined) return
+  const { error } = report.failure.primary
+  event.exception = { values: exceptionsOf(report.failure, report.mechanism, parser, report.stack) }
+  const fields = ownFields(error)
+  if (Object.keys(fields).length > 0) {
+    event.contexts = { [typeOf(error)]: normalize(fields) as Record<string, unknown> }
+  }
+}
+
+const addThreadStack = (event: Event, report: Report, parser: StackParser): void => {
+  if (event.exception !== undefined || event.threads !== undefined || report.stack === undefined) return
+  const frames = parser.parse(report.stack, "")
+  if (frames.length === 0) return
+  event.threads = { values: [{ id: 0, crashed: false, current: true, stacktrace: { frames } }] }
+}
+
+const cutValues = (event: Event, maxLength: number): void => {
+  if (event.message !== undefined) event.message = truncate(event.message, maxLength)
+  for (const exception of event.exception?.values ?? []) {
+    if (exception.value !== undefined) exception.value = truncate(exception.value, maxLength)
+  }
+}
+
+const normalizeGiven = (event: Partial<Event>): Partial<Event> => {
+  const given = normalize(event, 10, 1000) as Partial<Event>
+  if (event.user !== undefined) given.user = normalize(event.user, 5) as NonNullable<Event["user"]>
+  return given
+}
+
+const hex16 = (id: string): string => (/^[0-9a-f]{16}$/.test(id) ? id : makeSpanId())

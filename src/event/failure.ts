@@ -1,0 +1,129 @@
+/**
+ * What failed: the errors inside a Cause, or inside anything that was thrown, each as the object the program made.
+ */
+import * as Cause from "effect/Cause"
+import { globalValue } from "effect/GlobalValue"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import type * as Tracer from "effect/Tracer"
+
+/** One error of a failure. @internal */
+export interface Leaf {
+  /** The original object (never the proxy that Effect hands around inside a span), or whatever else was thrown. */
+  readonly error: unknown
+  /** `fail` for an expected error, `die` for a defect, `throw` for what reached us outside an Effect. */
+  readonly kind: "fail" | "die" | "throw"
+  /** The innermost span that the error failed in. */
+  readonly span: Tracer.AnySpan | undefined
+  /** Where it stood beside other errors: `parallel[1]`, `sequential[0]`; empty for the only one. */
+  readonly position: string
+}
+
+/** @internal */
+export interface Failure {
+  /** In the order of the Cause, each error once. Empty: there was nothing but interruption. */
+  readonly leaves: ReadonlyArray<Leaf>
+  /** The one that matters most: the first defect, else the first error. */
+  readonly primary: Leaf | undefined
+}
+
+/** @internal */
+export const failureOfCause = (cause: Cause.Cause<unknown>): Failure => collect(cause, "fail")
+
+/** Whatever was thrown or rejected: also a `FiberFailure`, or a Cause. @internal */
+export const failureOf = (error: unknown): Failure => collect(error, "throw")
+
+/** The objects by which a failure is recognised when it comes by again; primitives have none. @internal */
+export const identitiesOf = (failure: Failure): Array<object> =>
+  failure.leaves
+    .map((leaf) => leaf.error)
+    .filter((error): error is object => typeof error === "object" && error !== null)
+
+const MAX_LEAVES = 32
+
+const collect = (root: unknown, kind: Leaf["kind"]): Failure => {
+  const leaves: Array<Leaf> = []
+  const seen = new Set<unknown>()
+  // Depth first, left to right, without recursion: a Cause can be nested deeper than the stack allows.
+  const work: Array<readonly [node: unknown, kind: Leaf["kind"], position: string]> = [[root, kind, ""]]
+  while (work.length > 0 && leaves.length < MAX_LEAVES) {
+    const [node, as, position] = work.pop() as (typeof work)[number]
+    if (Cause.isCause(node)) {
+      if (node._tag === "Fail") work.push([node.error, "fail", position])
+      else if (node._tag === "Die") work.push([node.defect, "die", position])
+      else if (node._tag === "Parallel" || node._tag === "Sequential") {
+        const word = node._tag === "Parallel" ? "parallel" : "sequential"
+        const prefix = position === "" ? "" : `${position}.`
+        work.push([node.right, as, `${prefix}${word}[1]`], [node.left, as, `${prefix}${word}[0]`])
+      }
+      continue
+    }
+    if (Runtime.isFiberFailure(node)) {
+      work.push([node[Runtime.FiberFailureCauseId], as, position])
+      continue
+    }
+    const { error, span } = unwrap(node)
+    if (Cause.isCause(error) || Runtime.isFiberFailure(error)) {
+      if (!seen.has(error)) work.push([error, as, position])
+      seen.add(error)
+      continue
+    }
+    const identity = typeof error === "object" && error !== null ? error : { primitive: error }
+    if (seen.has(identity)) continue
+    seen.add(identity)
+    leaves.push({ error, kind: as, span, position })
+  }
+  return { leaves, primary: leaves.find((leaf) => leaf.kind === "die") ?? leaves[0] }
+}
+
+/**
+ * Through what Effect wraps around an error: the proxy that carries the span, and `UnknownException`, which stands for an error
+ * of code that is not Effect and says nothing of its own.
+ */
+const unwrap = (value: unknown): { readonly error: unknown; readonly span: Tracer.AnySpan | undefined } => {
+  if (typeof value !== "object" || value === null) return { error: value, span: undefined }
+  try {
+    const span = (value as Record<symbol, unknown>)[SPAN] as Tracer.AnySpan | undefined
+    const original = Cause.originalError(value)
+    if (Cause.isUnknownException(original) && original.error !== undefined && original.error !== null) {
+      const inner = unwrap(original.error)
+      return { error: inner.error, span: inner.span ?? span }
+    }
+    return { error: original, span }
+  } catch {
+    return { error: value, span: undefined }
+  }
+}
+
+/**
+ * The spans around an error as lines of a stack, innermost first: for each its definition and call site where Effect knows
+ * them.
+ *
+ * @internal
+ */
+export const spanLines = (span: Tracer.AnySpan | undefined): Array<string> => {
+  const lines: Array<string> = []
+  let current: Tracer.AnySpan | undefined = span
+  for (let depth = 0; current !== undefined && current._tag === "Span" && depth < MAX_SPANS; depth++) {
+    const { name } = current
+    for (const location of spanLocations(current)) lines.push(`    at ${name} (${location})`)
+    current = Option.getOrUndefined(current.parent)
+  }
+  return lines
+}
+
+const spanLocations = (span: Tracer.Span): Array<string> => {
+  const site = spanToTrace.get(span)
+  const text = typeof site === "function" ? (site as () => unknown)() : undefined
+  if (typeof text !== "string") return []
+  return text
+    .split("\n")
+    .map((line) => /\(([^()]+)\)\s*$/.exec(line)?.[1] ?? line.trim().replace(/^at /, ""))
+    .filter((location) => /:\d+:\d+$/.test(location))
+}
+
+// SAFETY: the key under which Effect itself keeps the sites of its spans. Should it change, spans have no location.
+const spanToTrace = globalValue("effect/Tracer/spanToTrace", () => new WeakMap<object, unknown>())
+
+const SPAN = Symbol.for("effect/SpanAnnotation")
+const MAX_SPANS = 10

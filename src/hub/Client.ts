@@ -1,0 +1,458 @@
+/**
+ * One open connection to a server: its options, its integrations, and the path from a report to an envelope in the queue.
+ * Plain and synchronous: the Effect API, the facade, loggers and process hooks all call the same functions.
+ */
+import type * as Tracer from "effect/Tracer"
+import { attachmentName, readAttachment } from "../event/apply.js"
+import { addMachine, addScope, addTrace, buildEvent, type Report } from "../event/build.js"
+import { encodeEvent, normalizeEvent, reduceEvent } from "../event/encode.js"
+import { typeOf, valueOf } from "../event/exceptions.js"
+import { identitiesOf } from "../event/failure.js"
+import { normalize } from "../event/normalize.js"
+import { scrubText } from "../event/scrub.js"
+import { StackParser } from "../event/stack.js"
+import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
+import type { DiscardReason } from "../protocol/Category.js"
+import { envelopeUrl } from "../protocol/Dsn.js"
+import type { EnvelopeHeaders } from "../protocol/Envelope.js"
+import type { Attachment, Event, EventId } from "../protocol/Event.js"
+import { makeEventId } from "../protocol/Ids.js"
+import { SDK_NAME, SDK_PACKAGE, SDK_VERSION } from "../protocol/Sdk.js"
+import type { SamplingContext } from "../protocol/Trace.js"
+import type { EventHint } from "../scope/EventHint.js"
+import * as ScopeData from "../scope/ScopeData.js"
+import { open as openScope, type ScopeOwner, type ScopeState } from "../scope/ScopeState.js"
+import type { Branch } from "../scope/Trail.js"
+import { type CountedItem, Delivery, type DeliveryStats } from "../transport/Delivery.js"
+import { type Debug, describeError, makeDebug } from "../transport/debug.js"
+import { Outcomes } from "../transport/Outcomes.js"
+import type { Sender, Transport } from "../transport/Transport.js"
+import type { ResolvedOptions } from "./Options.js"
+import { type Admission, type Registration, Registry } from "./Registry.js"
+
+/** Where and when something is reported. @internal */
+export interface Place {
+  readonly state: ScopeState
+  /** Which breadcrumbs of the scope are seen from there. */
+  readonly branch: Branch
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  readonly span: Tracer.AnySpan | undefined
+}
+
+/** @internal */
+export class Client implements ScopeOwner {
+  readonly registry: Registry
+  readonly outcomes: Outcomes
+  readonly delivery: Delivery | undefined
+  readonly debug: Debug
+  readonly parser: StackParser
+  /** The global scope of this hub. */
+  globalScope: ScopeData.ScopeData
+  isOpen = true
+  /** The scope of the program itself, for what is reported from outside any part of it. */
+  mainState: () => ScopeState = () => openScope(this)
+
+  #inCallback = false
+
+  constructor(
+    readonly options: ResolvedOptions,
+    transport: Transport.Service,
+    readonly outer: ScopeOwner | undefined
+  ) {
+    this.debug = makeDebug(options.debug)
+    this.registry = new Registry(this.debug)
+    this.outcomes = new Outcomes(options.sendClientReports)
+    this.globalScope = ScopeData.applyContext(ScopeData.empty, options.initialScope)
+    this.parser = new StackParser({
+      projectRoot: options.projectRoot,
+      contextLines: options.frameContextLines,
+      inAppInclude: options.inAppInclude,
+      inAppExclude: options.inAppExclude
+    })
+    this.delivery = this.#openDelivery(transport)
+    this.debug(options.dsn === undefined ? "no DSN: nothing will be sent" : `opened for ${String(options.dsn)}`)
+  }
+
+  /** The place to report from what is no part of the program, seen from where it began: all that was started since is below. */
+  mainPlace(): Place {
+    const state = this.mainState()
+    return { state, branch: state.trail.root, now: Date.now(), span: undefined }
+  }
+
+  get maxBreadcrumbs(): number {
+    return this.options.maxBreadcrumbs
+  }
+
+  get stats(): DeliveryStats {
+    return (
+      this.delivery?.stats ?? { queued: 0, queuedBytes: 0, inFlight: 0, sent: 0, discarded: this.outcomes.totals() }
+    )
+  }
+
+  get propagateScope(): boolean {
+    return this.registry.active.some((registration) => registration.hooks.propagateScope === true)
+  }
+
+  /** Reports, and returns the id of the event: `undefined` if it was dropped, the first id if it was reported before. */
+  capture(report: Report, place: Place): EventId | undefined {
+    if (!this.isOpen || this.delivery === undefined) return undefined
+    if (this.#inCallback) {
+      this.debug("a capture from inside a callback of the SDK is ignored: it could not come to an end")
+      return undefined
+    }
+    try {
+      return this.#capture(report, place)
+    } catch (error) {
+      this.outcomes.record("internal_sdk_error", "error")
+      this.debug(`an event was lost to a fault of the SDK: ${describeError(error)}`)
+      return undefined
+    }
+  }
+
+  addBreadcrumb(breadcrumb: Breadcrumb, hint: BreadcrumbHint, place: Omit<Place, "span">): void {
+    if (!this.isOpen || this.delivery === undefined || this.options.maxBreadcrumbs === 0) return
+    const dated =
+      breadcrumb.timestamp === undefined ? { timestamp: place.now / 1000, ...breadcrumb } : { ...breadcrumb }
+    dated.timestamp ??= place.now / 1000
+    const kept = this.options.beforeBreadcrumb === undefined ? dated : this.#beforeBreadcrumb(dated, hint)
+    if (kept === undefined) return
+    if (kept.data !== undefined) kept.data = snapshotData(kept.data)
+    if (kept.message !== undefined) kept.message = scrubText(String(kept.message))
+    place.state.trail.push(place.branch, kept)
+  }
+
+  /** Whether everything pending was answered within `timeoutMillis`. Holds the process open no longer than that. */
+  flush(timeoutMillis: number): Promise<boolean> {
+    return new Promise((resolve) => this.flushWith(timeoutMillis, resolve))
+  }
+
+  /** As `flush`; the function it returns gives up waiting. */
+  flushWith(timeoutMillis: number, done: (drained: boolean) => void): () => void {
+    const { delivery } = this
+    if (delivery === undefined) {
+      done(true)
+      return () => {}
+    }
+    delivery.sendReport()
+    if (delivery.pending === 0 || timeoutMillis <= 0) {
+      done(delivery.pending === 0)
+      return () => {}
+    }
+    let forget = (): void => {}
+    const timer = setTimeout(() => {
+      forget()
+      done(false)
+    }, timeoutMillis)
+    forget = delivery.whenIdle(() => {
+      clearTimeout(timer)
+      done(true)
+    })
+    return () => {
+      clearTimeout(timer)
+      forget()
+    }
+  }
+
+  /** Takes back everything that was installed; nothing is reported or sent afterwards. */
+  close(): void {
+    if (!this.isOpen) return
+    this.isOpen = false
+    this.registry.close()
+    this.delivery?.close()
+    this.debug("closed")
+  }
+
+  /** What an outgoing trace says about its head. @internal */
+  samplingContext(traceId: string): SamplingContext {
+    const { dsn, environment, release } = this.options
+    return {
+      trace_id: traceId,
+      ...(dsn === undefined ? undefined : { public_key: dsn.publicKey }),
+      environment,
+      ...(release === undefined ? undefined : { release }),
+      ...(dsn?.orgId === undefined ? undefined : { org_id: dsn.orgId })
+    }
+  }
+
+  #capture(report: Report, place: Place): EventId | undefined {
+    const id = isEventId(report.event?.event_id) ? report.event.event_id : makeEventId()
+    const admission: Admission = {
+      eventId: id,
+      errors: report.failure === undefined ? [] : identitiesOf(report.failure),
+      isolations: place.state.trail.lineage(),
+      escaped: report.escaped === true
+    }
+    const earlier = this.#admit(admission, report)
+    if (earlier !== undefined) {
+      this.#drop("event_processor", `a duplicate of ${earlier}`)
+      return earlier
+    }
+    let sent = false
+    try {
+      sent = this.#process(id, report, place)
+    } finally {
+      for (const { hooks } of this.registry.activeFor(report.cause)) {
+        this.#guard("settle", () => hooks.settle?.(admission, sent))
+      }
+    }
+    return sent ? id : undefined
+  }
+
+  #process(id: EventId, report: Report, place: Place): boolean {
+    if (this.#isIgnored(report)) return this.#drop("event_processor", "ignoreErrors matches it")
+    const { state } = place
+    const integrations = this.registry.activeFor(report.cause)
+    const event = buildEvent(id, report, place.now, this.options, this.parser)
+    const scope = addScope(event, [this.globalScope, state.isolation, state.current], report.context)
+    addTrace(event, place.span ?? report.failure?.primary?.span, state.propagation)
+    addMachine(event, place.now)
+    event.breadcrumbs = { values: [...(event.breadcrumbs?.values ?? []), ...state.trail.visibleFrom(place.branch)] }
+    event.sdk = this.#sdk(integrations)
+    const hint = this.#hint(report, scope.attachments)
+    const processed = this.#runProcessors(event, hint, integrations, scope.processors)
+    if (processed === undefined) return this.#drop("event_processor", "a processor returned null")
+    return this.#sendOff(processed, hint, report, state)
+  }
+
+  #sendOff(event: Event, hint: EventHint, report: Report, state: ScopeState): boolean {
+    const final = this.#beforeSend(event, hint)
+    if (final === undefined) return this.#drop("before_send", "beforeSend returned null")
+    if (!this.#isSampled(final, hint)) return this.#drop("sample_rate", "it was not sampled")
+    const accepted = this.delivery?.offer({
+      headers: this.#envelopeHeaders(final, state),
+      items: [
+        { headers: { type: "event" }, payload: encodeEvent(final), category: "error", quantity: 1 },
+        ...this.#attachments(hint.attachments)
+      ],
+      urgent: report.escaped === true
+    })
+    return accepted === true
+  }
+
+  #admit(admission: Admission, report: Report): EventId | undefined {
+    for (const { hooks } of this.registry.activeFor(report.cause)) {
+      const earlier = this.#guard("admit", () => hooks.admit?.(admission))
+      if (earlier !== undefined) return earlier
+    }
+    return undefined
+  }
+
+  #isIgnored(report: Report): boolean {
+    const primary = report.failure?.primary
+    if (this.options.ignoreErrors.length === 0) return false
+    const error = primary?.error
+    const type = primary === undefined ? "" : typeOf(error)
+    const value = primary === undefined ? (report.message ?? report.logentry?.formatted ?? "") : valueOf(error)
+    const text = type === "" ? value : `${type}: ${value}`
+    return this.options.ignoreErrors.some((ignored) => {
+      if (typeof ignored === "string") return ignored === type || (ignored !== "" && value.includes(ignored))
+      // Without the flags that make a pattern remember where it was.
+      if (ignored instanceof RegExp) return new RegExp(ignored.source, ignored.flags.replace(/[gy]/g, "")).test(text)
+      return this.#guard("ignoreErrors", () => (error as object) instanceof ignored) === true
+    })
+  }
+
+  #hint(report: Report, attachments: ReadonlyArray<Attachment>): EventHint {
+    return {
+      ...(report.failure?.primary === undefined ? undefined : { originalException: report.failure.primary.error }),
+      ...(report.cause === undefined ? undefined : { cause: report.cause }),
+      ...(report.integration === undefined ? undefined : { integration: report.integration }),
+      ...(report.logRecord === undefined ? undefined : { logRecord: report.logRecord }),
+      attachments: [...attachments]
+    }
+  }
+
+  #runProcessors(
+    event: Event,
+    hint: EventHint,
+    integrations: ReadonlyArray<Registration>,
+    scoped: ReadonlyArray<ScopeData.EventProcessor>
+  ): Event | undefined {
+    let current: Event = event
+    for (const { hooks, name } of integrations) {
+      if (hooks.processEvent === undefined) continue
+      const next = this.#runProcessor(`the integration "${name}"`, hooks.processEvent, current, hint)
+      if (next === undefined) return undefined
+      current = next
+    }
+    for (const processor of scoped) {
+      const next = this.#runProcessor("an event processor", processor, current, hint)
+      if (next === undefined) return undefined
+      current = next
+    }
+    return scoped.length === 0 ? current : normalizeEvent(current)
+  }
+
+  /** One that throws, or returns what is no event, is skipped. */
+  #runProcessor(name: string, processor: ScopeData.EventProcessor, event: Event, hint: EventHint): Event | undefined {
+    const result = this.#callback(name, () => processor(event, hint), FAILED)
+    if (result === null) return undefined
+    if (result === FAILED) return event
+    if (isEvent(result)) return result
+    this.debug(`${name} returned ${typeof result}, which is no event: it is skipped`)
+    return event
+  }
+
+  #beforeSend(event: Event, hint: EventHint): Event | undefined {
+    const { beforeSend } = this.options
+    if (beforeSend === undefined) return event
+    let reason = "an error"
+    const result = this.#callback(
+      "beforeSend",
+      () => beforeSend(event, hint),
+      FAILED,
+      (error) => (reason = typeOf(error))
+    )
+    if (result === null) return undefined
+    if (result !== FAILED && isEvent(result)) return result
+    if (result !== FAILED)
+      reason = `nothing, but returned ${(result as unknown) instanceof Promise ? "a promise" : typeof result}`
+    this.debug("beforeSend failed: the event is sent without anything that can hold user data")
+    hint.attachments = []
+    return reduceEvent(event, "beforeSend", reason)
+  }
+
+  #beforeBreadcrumb(breadcrumb: Breadcrumb, hint: BreadcrumbHint): Breadcrumb | undefined {
+    const { beforeBreadcrumb } = this.options
+    if (beforeBreadcrumb === undefined || this.#inCallback) return breadcrumb
+    const { category, level, timestamp } = breadcrumb
+    const result = this.#callback("beforeBreadcrumb", () => beforeBreadcrumb(breadcrumb, hint), FAILED)
+    if (result === null) return undefined
+    if (result === FAILED || typeof result !== "object") return { timestamp, category, level }
+    return { ...result, timestamp: result.timestamp ?? timestamp }
+  }
+
+  #isSampled(event: Event, hint: EventHint): boolean {
+    const { errorSampler, sampleRate } = this.options
+    let rate: number = sampleRate
+    if (errorSampler !== undefined) {
+      const answer = this.#callback("errorSampler", () => errorSampler(event, hint), FAILED)
+      const chosen = answer === true ? 1 : answer === false ? 0 : answer
+      if (typeof chosen === "number" && chosen >= 0 && chosen <= 1) rate = chosen
+      else {
+        if (answer !== FAILED)
+          this.debug(`errorSampler returned ${String(answer)}, which is no rate: the event is kept`)
+        rate = 1
+      }
+    }
+    return Math.random() < rate
+  }
+
+  #attachments(attachments: ReadonlyArray<Attachment>): Array<CountedItem> {
+    const items: Array<CountedItem> = []
+    for (const attachment of attachments) {
+      const payload = readAttachment(attachment, this.options.maxAttachmentBytes)
+      if (payload === undefined) {
+        this.debug(`the attachment "${attachment.filename}" cannot be read or is too large: it is left out`)
+        continue
+      }
+      items.push({
+        headers: {
+          type: "attachment",
+          filename: attachmentName(attachment),
+          ...(attachment.contentType === undefined ? undefined : { content_type: attachment.contentType }),
+          ...(attachment.attachmentType === undefined ? undefined : { attachment_type: attachment.attachmentType })
+        },
+        payload,
+        category: "attachment",
+        quantity: Math.max(1, payload.byteLength)
+      })
+    }
+    return items
+  }
+
+  #sdk(integrations: ReadonlyArray<Registration>): NonNullable<Event["sdk"]> {
+    return {
+      name: SDK_NAME,
+      version: SDK_VERSION,
+      integrations: integrations.map(({ name }) => name).toSorted(),
+      packages: [{ name: SDK_PACKAGE, version: SDK_VERSION }],
+      settings: { infer_ip: "never" }
+    }
+  }
+
+  #envelopeHeaders(event: Event, state: ScopeState): EnvelopeHeaders {
+    const traceId = event.contexts?.["trace"]?.["trace_id"]
+    const trace =
+      state.propagation.incoming ?? (typeof traceId === "string" ? this.samplingContext(traceId) : undefined)
+    return {
+      event_id: event.event_id,
+      sdk: { name: SDK_NAME, version: SDK_VERSION },
+      ...(trace === undefined || Object.keys(trace).length === 0 ? undefined : { trace })
+    }
+  }
+
+  #openDelivery(transport: Transport.Service): Delivery | undefined {
+    const { dsn } = this.options
+    if (dsn === undefined) return undefined
+    const agent = `${SDK_NAME}/${SDK_VERSION}`
+    const secret = dsn.secretKey === undefined ? "" : `, sentry_secret=${dsn.secretKey}`
+    const sender: Sender = transport.open({
+      dsn,
+      url: envelopeUrl(dsn),
+      headers: {
+        "content-type": "application/x-sentry-envelope",
+        "user-agent": agent,
+        "x-sentry-auth": `Sentry sentry_version=7, sentry_client=${agent}, sentry_key=${dsn.publicKey}${secret}`
+      }
+    })
+    return new Delivery({
+      sender,
+      outcomes: this.outcomes,
+      debug: this.debug,
+      maxQueue: this.options.maxQueueSize,
+      maxQueueBytes: this.options.maxQueueBytes,
+      reportHeaders: { sdk: { name: SDK_NAME, version: SDK_VERSION } }
+    })
+  }
+
+  #drop(reason: DiscardReason, why: string): false {
+    this.outcomes.record(reason, "error")
+    this.debug(`dropped: ${why}`)
+    return false
+  }
+
+  /** User code, called with the SDK closed to it: what it captures meanwhile would come back to it. */
+  #callback<A, B>(name: string, call: () => A, onError: B, inspect?: (error: unknown) => void): A | B {
+    const outer = this.#inCallback
+    this.#inCallback = true
+    try {
+      return call()
+    } catch (error) {
+      inspect?.(error)
+      this.debug(`${name} threw ${describeError(error)}`)
+      return onError
+    } finally {
+      this.#inCallback = outer
+    }
+  }
+
+  #guard<A>(name: string, call: () => A): A | undefined {
+    return this.#callback(name, call, undefined)
+  }
+
+  /** A hook of an integration that may itself capture. */
+  guard(name: string, call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.debug(`${name} threw ${describeError(error)}`)
+    }
+  }
+}
+
+const isEventId = (id: string | undefined): id is EventId => id !== undefined && /^[0-9a-f]{32}$/.test(id)
+
+/** A copy that nothing can change later; nothing at all where there is nothing in it. */
+const snapshotData = (data: Record<string, unknown>): Record<string, unknown> | undefined => {
+  const copy = normalize(data, 4, 50)
+  return typeof copy === "object" && Object.keys(copy as object).length > 0
+    ? (copy as Record<string, unknown>)
+    : undefined
+}
+
+const FAILED = Symbol("failed")
+
+const isEvent = (value: unknown): value is Event =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Promise)

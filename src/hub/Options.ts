@@ -1,0 +1,295 @@
+/**
+ * The options of a hub, their defaults, and what is said about those that are wrong.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Redacted from "effect/Redacted"
+import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
+import { type Dsn, isDsnProblem, parseDsn } from "../protocol/Dsn.js"
+import type { Event } from "../protocol/Event.js"
+import type { EventHint } from "../scope/EventHint.js"
+import type { ScopeContext } from "../scope/ScopeData.js"
+import type { Transport } from "../transport/Transport.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Where events go. Without one the hub is inert: everything may be called, nothing leaves. */
+  readonly dsn?: string | Redacted.Redacted | undefined
+  /** The version of the program, e.g. `shop@1.4.2`. */
+  readonly release?: string | undefined
+  /** Default: `production`. */
+  readonly environment?: string | undefined
+  /** The build of a release. */
+  readonly dist?: string | undefined
+  /** Default: the host's name. `""` leaves it out. */
+  readonly serverName?: string | undefined
+  /** The share of events that is sent, 0 to 1. Default: 1. */
+  readonly sampleRate?: number | undefined
+  /** The share of events like this one that is sent, 0 to 1 (`true` is 1, `false` is 0); takes the place of `sampleRate`. */
+  readonly errorSampler?: ((event: Event, hint: EventHint) => number | boolean) | undefined
+  /** How many breadcrumbs an event shows. Default: 100. */
+  readonly maxBreadcrumbs?: number | undefined
+  /**
+   * The last word on every event: it returns the event, changed or not, or `null` to drop it. If it throws, what leaves is
+   * the event without anything that can hold user data.
+   */
+  readonly beforeSend?: ((event: Event, hint: EventHint) => Event | null) | undefined
+  /**
+   * Sees every breadcrumb before it is recorded and may change or (`null`) drop it. If it throws, only category, level and
+   * time are recorded.
+   */
+  readonly beforeBreadcrumb?: ((breadcrumb: Breadcrumb, hint: BreadcrumbHint) => Breadcrumb | null) | undefined
+  /**
+   * Errors that are not reported: a text that is the error's type (`_tag` or name) or part of its message, a pattern for
+   * `type: message`, or a class (with its subclasses).
+   */
+  readonly ignoreErrors?: ReadonlyArray<string | RegExp | (abstract new (...args: Array<never>) => unknown)> | undefined
+  /** How long the program may be held up at its end while events are sent. Default: 2 seconds. 0: not at all. */
+  readonly shutdownTimeout?: Duration.DurationInput | undefined
+  /** Whether personal data that nobody set on purpose may be sent (process arguments, request data). Default: `false`. */
+  readonly sendDefaultPii?: boolean | undefined
+  /** Whether messages carry the stack of where they were captured. Default: `false`. */
+  readonly attachStacktrace?: boolean | undefined
+  /** Cuts messages and exception values to this many characters. Default: only what servers would reject is cut. */
+  readonly maxValueLength?: number | undefined
+  /** Packages or paths (prefixes) whose frames count as the application's. They win over `inAppExclude`. */
+  readonly inAppInclude?: ReadonlyArray<string> | undefined
+  /** Packages or paths (prefixes) whose frames do not. */
+  readonly inAppExclude?: ReadonlyArray<string> | undefined
+  /** Lines of source before and after each frame of the application. Default: 5. 0 reads no source. */
+  readonly frameContextLines?: number | undefined
+  /** Paths in frames are relative to it. Default: the working directory. */
+  readonly projectRoot?: string | undefined
+  /** Whether the SDK says on standard error what it does. Default: `false`. */
+  readonly debug?: boolean | undefined
+  /** `false` leaves out all default integrations, also those that `DefaultIntegrations` would add. Default: `true`. */
+  readonly defaultIntegrations?: boolean | undefined
+  /** How envelopes leave the process; takes the place of the `Transport` service. */
+  readonly transport?: Transport.Service | undefined
+  /** Scope data that every event of this hub carries: the global scope. */
+  readonly initialScope?: ScopeContext | undefined
+  /** The URLs whose requests carry the trace on: a text that is part of the URL, or a pattern. Default: all; `[]`: none. */
+  readonly tracePropagationTargets?: ReadonlyArray<string | RegExp> | undefined
+  /** How many envelopes may wait to be sent. Default: 12,000. */
+  readonly maxQueueSize?: number | undefined
+  /** How many bytes they may have together. Default: 32 MiB. */
+  readonly maxQueueBytes?: number | undefined
+  /** Larger attachments are left out. Default: 20 MiB. */
+  readonly maxAttachmentBytes?: number | undefined
+  /** Whether the server is told what was not sent. Default: `true`. */
+  readonly sendClientReports?: boolean | undefined
+}
+
+/** @internal */
+export interface ResolvedOptions {
+  readonly dsn: Dsn | undefined
+  readonly release: string | undefined
+  readonly environment: string
+  readonly dist: string | undefined
+  readonly serverName: string | undefined
+  readonly sampleRate: number
+  readonly errorSampler: Options["errorSampler"]
+  readonly maxBreadcrumbs: number
+  readonly beforeSend: Options["beforeSend"]
+  readonly beforeBreadcrumb: Options["beforeBreadcrumb"]
+  readonly ignoreErrors: NonNullable<Options["ignoreErrors"]>
+  readonly shutdownTimeoutMillis: number
+  readonly sendDefaultPii: boolean
+  readonly attachStacktrace: boolean
+  readonly maxValueLength: number | undefined
+  readonly inAppInclude: ReadonlyArray<string>
+  readonly inAppExclude: ReadonlyArray<string>
+  readonly frameContextLines: number
+  readonly projectRoot: string
+  readonly debug: boolean
+  readonly defaultIntegrations: boolean
+  readonly transport: Transport.Service | undefined
+  readonly initialScope: ScopeContext
+  readonly tracePropagationTargets: ReadonlyArray<string | RegExp> | undefined
+  readonly maxQueueSize: number
+  readonly maxQueueBytes: number
+  readonly maxAttachmentBytes: number
+  readonly sendClientReports: boolean
+}
+
+/**
+ * The DSN cannot be used. The message does not repeat its keys.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsnError extends Data.TaggedError("DsnError")<{ readonly reason: string }> {
+  override get message(): string {
+    return `The DSN is malformed: ${this.reason}.`
+  }
+}
+
+/**
+ * An option that does not exist, or has a value that it cannot have.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class OptionsError extends Data.TaggedError("OptionsError")<{
+  readonly option: string
+  readonly reason: string
+  /** The known option that comes closest to one that does not exist. */
+  readonly nearest?: string | undefined
+}> {
+  override get message(): string {
+    return `The option "${this.option}" ${this.reason}.${this.nearest === undefined ? "" : ` Did you mean "${this.nearest}"?`}`
+  }
+}
+
+/** Checks everything and fills in defaults; throws a `DsnError` or an `OptionsError`. @internal */
+export const resolveOptions = (options: Options, hostname: string): ResolvedOptions => {
+  check(options)
+  return {
+    dsn: resolveDsn(options.dsn),
+    release: text(options.release),
+    environment: text(options.environment) ?? "production",
+    dist: text(options.dist),
+    serverName: options.serverName === "" ? undefined : (options.serverName ?? hostname),
+    sampleRate: options.sampleRate ?? 1,
+    errorSampler: options.errorSampler,
+    maxBreadcrumbs: options.maxBreadcrumbs ?? 100,
+    beforeSend: options.beforeSend,
+    beforeBreadcrumb: options.beforeBreadcrumb,
+    ignoreErrors: options.ignoreErrors ?? [],
+    shutdownTimeoutMillis: Math.max(0, Duration.toMillis(options.shutdownTimeout ?? "2 seconds")),
+    sendDefaultPii: options.sendDefaultPii ?? false,
+    attachStacktrace: options.attachStacktrace ?? false,
+    maxValueLength: options.maxValueLength,
+    inAppInclude: options.inAppInclude ?? [],
+    inAppExclude: options.inAppExclude ?? [],
+    frameContextLines: options.frameContextLines ?? 5,
+    projectRoot: options.projectRoot ?? process.cwd(),
+    debug: options.debug ?? false,
+    defaultIntegrations: options.defaultIntegrations ?? true,
+    transport: options.transport,
+    initialScope: options.initialScope ?? {},
+    tracePropagationTargets: options.tracePropagationTargets,
+    maxQueueSize: options.maxQueueSize ?? 12_000,
+    maxQueueBytes: options.maxQueueBytes ?? 32 * 1024 * 1024,
+    maxAttachmentBytes: options.maxAttachmentBytes ?? 20 * 1024 * 1024,
+    sendClientReports: options.sendClientReports ?? true
+  }
+}
+
+type Check = (value: unknown) => string | undefined
+
+const isText: Check = (value) => (typeof value === "string" ? undefined : "must be a string")
+const isFlag: Check = (value) => (typeof value === "boolean" ? undefined : "must be true or false")
+const isFunction: Check = (value) => (typeof value === "function" ? undefined : "must be a function")
+const isObject: Check = (value) =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? undefined : "must be an object"
+const isCount: Check = (value) =>
+  Number.isInteger(value) && (value as number) >= 0 ? undefined : "must be a whole number, 0 or more"
+const isRate: Check = (value) =>
+  typeof value === "number" && value >= 0 && value <= 1 ? undefined : "must be a number from 0 to 1"
+const isListOf =
+  (what: string, test: (item: unknown) => boolean): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(test) ? undefined : `must be a list of ${what}`
+const isDuration: Check = (value) => {
+  try {
+    return Duration.isDuration(Duration.decode(value as Duration.DurationInput)) ? undefined : NOT_A_DURATION
+  } catch {
+    return NOT_A_DURATION
+  }
+}
+const isTransport: Check = (value) =>
+  isFunction((value as { open?: unknown } | null)?.open) === undefined
+    ? undefined
+    : "must be a transport (an object with `open`)"
+
+const NOT_A_DURATION = 'must be a duration: milliseconds, or a text such as "2 seconds"'
+
+const checks: { readonly [K in keyof Options]-?: Check } = {
+  dsn: (value) =>
+    typeof value === "string" || Redacted.isRedacted(value) ? undefined : "must be a string or Redacted",
+  release: isText,
+  environment: isText,
+  dist: isText,
+  serverName: isText,
+  sampleRate: isRate,
+  errorSampler: isFunction,
+  maxBreadcrumbs: isCount,
+  beforeSend: isFunction,
+  beforeBreadcrumb: isFunction,
+  ignoreErrors: isListOf(
+    "texts, patterns and classes",
+    (item) => typeof item === "string" || item instanceof RegExp || typeof item === "function"
+  ),
+  shutdownTimeout: isDuration,
+  sendDefaultPii: isFlag,
+  attachStacktrace: isFlag,
+  maxValueLength: isCount,
+  inAppInclude: isListOf("texts", (item) => typeof item === "string"),
+  inAppExclude: isListOf("texts", (item) => typeof item === "string"),
+  frameContextLines: isCount,
+  projectRoot: isText,
+  debug: isFlag,
+  defaultIntegrations: isFlag,
+  transport: isTransport,
+  initialScope: isObject,
+  tracePropagationTargets: isListOf("texts and patterns", (item) => typeof item === "string" || item instanceof RegExp),
+  maxQueueSize: isCount,
+  maxQueueBytes: isCount,
+  maxAttachmentBytes: isCount,
+  sendClientReports: isFlag
+}
+
+const check = (options: Options): void => {
+  if (isObject(options) !== undefined) throw new OptionsError({ option: "options", reason: "must be an object" })
+  for (const [option, value] of Object.entries(options)) {
+    if (!Object.hasOwn(checks, option)) {
+      throw new OptionsError({ option, reason: "does not exist", nearest: nearestOption(option) })
+    }
+    const problem = value === undefined ? undefined : checks[option as keyof Options](value)
+    if (problem !== undefined) throw new OptionsError({ option, reason: problem })
+  }
+}
+
+const text = (value: string | undefined): string | undefined =>
+  value === undefined || value === "" ? undefined : value
+
+const resolveDsn = (dsn: Options["dsn"]): Dsn | undefined => {
+  const written = Redacted.isRedacted(dsn) ? Redacted.value(dsn) : dsn
+  if (written === undefined || written.trim() === "") return undefined
+  const parsed = parseDsn(written)
+  if (isDsnProblem(parsed)) throw new DsnError({ reason: parsed.reason })
+  return parsed
+}
+
+const nearestOption = (name: string): string | undefined => {
+  let nearest: string | undefined
+  let least = Math.max(3, Math.ceil(name.length / 2))
+  for (const known of Object.keys(checks)) {
+    const distance = editDistance(name.toLowerCase().replace(/[-_]/g, ""), known.toLowerCase())
+    if (distance < least) {
+      least = distance
+      nearest = known
+    }
+  }
+  return nearest
+}
+
+/** How many characters must be changed, added or removed to get from one word to the other. */
+const editDistance = (from: string, to: string): number => {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= to.length; j++) {
+      const substitute = (row[j - 1] as number) + (from[i - 1] === to[j - 1] ? 0 : 1)
+      next.push(Math.min(substitute, (row[j] as number) + 1, (next[j - 1] as number) + 1))
+    }
+    row = next
+  }
+  return row[to.length] as number
+}

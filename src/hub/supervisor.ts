@@ -1,0 +1,92 @@
+/**
+ * The one Supervisor of a hub. It gives every fiber its place in the scope, and asks the hub's integrations, and first of all
+ * whether the hub is still open: layers that were merged can leave it behind in a fiber after their scope has closed.
+ */
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import type * as Option from "effect/Option"
+import * as Supervisor from "effect/Supervisor"
+import { branchOff } from "../scope/carrier.js"
+import { type AnyFiber, setFiberRef } from "../scope/fiber.js"
+import { scopeRef } from "../scope/ScopeState.js"
+import type { Client } from "./Client.js"
+
+/** Into the FiberRefs of the fiber that runs this. An inert hub needs none. @internal */
+export const installSupervisor = (client: Client): Effect.Effect<void> => {
+  if (client.delivery === undefined) return Effect.void
+  const supervisor = new HubSupervisor(client)
+  supervisors.set(client, supervisor)
+  return FiberRef.update(FiberRef.currentSupervisor, (current) =>
+    current === Supervisor.none ? supervisor : current.zip(supervisor)
+  )
+}
+
+/** Out of the FiberRefs of the fiber that runs this. @internal */
+export const uninstallSupervisor = (client: Client): Effect.Effect<void> => {
+  const supervisor = supervisors.get(client)
+  if (supervisor === undefined) return Effect.void
+  return FiberRef.update(FiberRef.currentSupervisor, (current) => without(current, supervisor) ?? Supervisor.none)
+}
+
+const supervisors = new WeakMap<Client, Supervisor.Supervisor<void>>()
+
+class HubSupervisor extends Supervisor.AbstractSupervisor<void> {
+  readonly value = Effect.void
+
+  constructor(readonly client: Client) {
+    super()
+  }
+
+  override onStart<A, E, R>(
+    _context: unknown,
+    _effect: Effect.Effect<A, E, R>,
+    parent: Option.Option<Fiber.RuntimeFiber<unknown, unknown>>,
+    fiber: Fiber.RuntimeFiber<A, E>
+  ): void {
+    if (!this.client.isOpen) return
+    if (parent._tag === "Some") branchOff(parent.value, fiber)
+    else this.#startRoot(fiber)
+    for (const { hooks, name } of this.client.registry.having("onFiberStart")) {
+      this.client.guard(`onFiberStart of the integration "${name}"`, () => hooks.onFiberStart?.(fiber, parent))
+    }
+  }
+
+  #startRoot(fiber: AnyFiber): void {
+    const state = fiber.getFiberRef(scopeRef)
+    if (state.owner === this.client) setFiberRef(fiber, scopeRef, state.forRoot(state.trail.root))
+  }
+
+  override onEnd<A, E>(exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>): void {
+    if (exit._tag === "Success" || !this.client.isOpen) return
+    for (const { hooks, name } of this.client.registry.having("onFiberEnd")) {
+      this.client.guard(`onFiberEnd of the integration "${name}"`, () => hooks.onFiberEnd?.(exit, fiber))
+    }
+  }
+}
+
+interface Zipped {
+  readonly left: Supervisor.Supervisor<unknown>
+  readonly right: Supervisor.Supervisor<unknown>
+}
+
+// SAFETY: Effect keeps zipped supervisors as a pair of `left` and `right` and offers no way to take one out again. Should that
+// change, ours stays in the FiberRef of the closing fiber, where it does nothing.
+const isZipped = (self: Supervisor.Supervisor<unknown>): self is Supervisor.Supervisor<unknown> & Zipped =>
+  "left" in self && "right" in self
+
+const contains = (self: Supervisor.Supervisor<unknown>, wanted: Supervisor.Supervisor<unknown>): boolean =>
+  self === wanted || (isZipped(self) && (contains(self.left, wanted) || contains(self.right, wanted)))
+
+const without = (
+  self: Supervisor.Supervisor<unknown>,
+  unwanted: Supervisor.Supervisor<unknown>
+): Supervisor.Supervisor<unknown> | undefined => {
+  if (self === unwanted) return undefined
+  if (!isZipped(self) || !contains(self, unwanted)) return self
+  const left = without(self.left, unwanted)
+  const right = without(self.right, unwanted)
+  if (left === undefined || right === undefined) return left ?? right
+  return left.zip(right)
+}

@@ -1,0 +1,75 @@
+/**
+ * Fibers and worker threads: the scope goes with them, and their crash is reported.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { Client } from "../hub/Client.js"
+import * as Integration from "../hub/Integration.js"
+import { OptionsError } from "../hub/Options.js"
+import { clientOf, placeOf, reportOf } from "../hub/report.js"
+import { stateOf } from "../scope/carrier.js"
+import type { AnyFiber } from "../scope/fiber.js"
+import { CrashWatch, watchAwait } from "./threading/fibers.js"
+import { watchWorkers } from "./threading/workers.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /**
+   * Whether root fibers (`Runtime.runFork`, each HTTP request) and worker threads begin with a fork of the scope they come
+   * from. `false`: with nothing but the global scope. Default: `true`. Structured children always share their parent's scope.
+   */
+  readonly propagateScope?: boolean | undefined
+}
+
+/**
+ * Reports fibers that fail while nobody looks (`fork`, `forkDaemon`, `forkScoped`, `runFork`, …) and worker threads that
+ * crash, with `handled: false`; what happens to them is not changed. A fiber whose failure is joined, awaited, raced or
+ * interrupted is none of these, nor one forked under `Effect.withUnhandledErrorLogLevel(Option.none())`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options = {}): Integration.IntegrationLayer => {
+  const { propagateScope = true } = options
+  if (typeof propagateScope !== "boolean") {
+    throw new OptionsError({ option: "propagateScope", reason: "must be true or false" })
+  }
+  return Integration.make("threading", ({ client }) =>
+    Effect.withFiberRuntime((self) => {
+      const crashes = new CrashWatch((cause, fiber) => reportFiber(client, cause, fiber))
+      const prototype = Object.getPrototypeOf(self) as object
+      return Effect.succeed({
+        propagateScope,
+        onFiberEnd(exit, fiber) {
+          if (clientOf(stateOf(fiber)) === client) crashes.ended(exit, fiber)
+        },
+        onExit: () => crashes.decideAll(),
+        activate() {
+          const unwatchAwait = watchAwait(prototype)
+          const unwatchWorkers = watchWorkers()
+          const onExit = (): void => crashes.decideAll()
+          process.prependListener("exit", onExit)
+          return () => {
+            process.off("exit", onExit)
+            unwatchWorkers()
+            unwatchAwait()
+          }
+        }
+      })
+    })
+  )
+}
+
+const reportFiber = (client: Client, cause: unknown, fiber: AnyFiber): void => {
+  const report = reportOf(cause, {
+    mechanism: { type: "threading", handled: false, data: { thread_kind: "fiber" } },
+    integration: "threading",
+    escaped: true,
+    fiberId: `#${fiber.id().id}`
+  })
+  if (report !== undefined) client.capture(report, placeOf(fiber))
+}

@@ -1,0 +1,83 @@
+/**
+ * Worker threads: the scope they are started in goes with them, and their crash is reported by the thread that started them.
+ */
+import * as diagnostics from "node:diagnostics_channel"
+import { errorMonitor } from "node:events"
+import { syncBuiltinESMExports } from "node:module"
+import workerThreads, { getEnvironmentData, setEnvironmentData, type Worker } from "node:worker_threads"
+import type { Client } from "../../hub/Client.js"
+import { patchMethod, refCounted } from "../../hub/patch.js"
+import { clientOf, placeOf, reportOf } from "../../hub/report.js"
+import { type Carrier, currentCarrier, stateOf } from "../../scope/carrier.js"
+import { SCOPE_DATA } from "../../scope/inherited.js"
+import type { ScopeState } from "../../scope/ScopeState.js"
+import { type ScopeSnapshot, takeSnapshot, traceHeaders } from "../../scope/snapshot.js"
+
+/** Installed once for all hubs: which of them a worker belongs to is decided where it is started. @internal */
+export const watchWorkers = refCounted(() => {
+  const unpatch = patchMethod(workerThreads, "Worker", (Original, isActive) => propagating(Original, isActive))
+  syncBuiltinESMExports()
+  diagnostics.subscribe("worker_threads", onWorker)
+  return () => {
+    diagnostics.unsubscribe("worker_threads", onWorker)
+    unpatch()
+    syncBuiltinESMExports()
+  }
+})
+
+const propagating = (Original: typeof Worker, isActive: () => boolean): typeof Worker =>
+  new Proxy(Original, {
+    construct(target, args, newTarget) {
+      const snapshot = isActive() ? snapshotToCarry() : undefined
+      if (snapshot === undefined) return Reflect.construct(target, args, newTarget) as object
+      const before = getEnvironmentData(SCOPE_DATA)
+      // Copied into the new thread while it is constructed: no other can come between.
+      setEnvironmentData(SCOPE_DATA, snapshot)
+      try {
+        return Reflect.construct(target, args, newTarget) as object
+      } finally {
+        setEnvironmentData(SCOPE_DATA, before)
+      }
+    }
+  })
+
+const snapshotToCarry = (): ScopeSnapshot | undefined => {
+  const here = monitored()
+  if (here === undefined || !here.client.propagateScope) return undefined
+  const { carrier, client, state } = here
+  const { branch, span } = placeOf(carrier, state)
+  const trace = traceHeaders(state, span, (traceId) => client.samplingContext(traceId))
+  return takeSnapshot(state, branch, trace)
+}
+
+interface Here {
+  readonly carrier: Carrier
+  readonly state: ScopeState
+  readonly client: Client
+}
+
+/** Where the code that is running reports to, if `Threading` is on there. */
+const monitored = (): Here | undefined => {
+  const carrier = currentCarrier()
+  if (carrier === undefined) return undefined
+  const state = stateOf(carrier)
+  const client = clientOf(state)
+  return client?.registry.get("threading") === undefined ? undefined : { carrier, state, client }
+}
+
+const onWorker = (message: unknown): void => {
+  const { worker } = message as { readonly worker: Worker }
+  const here = monitored()
+  if (here === undefined) return
+  const { carrier, client, state } = here
+  const place = placeOf(carrier, state)
+  // Only watched, never handled: whether an error of the worker ends this process is the program's business.
+  worker.on(errorMonitor, (error: unknown) => {
+    const report = reportOf(error, {
+      mechanism: { type: "threading", handled: false, data: { thread_kind: "worker" } },
+      integration: "threading",
+      escaped: true
+    })
+    if (report !== undefined) client.capture(report, { ...place, now: Date.now() })
+  })
+}

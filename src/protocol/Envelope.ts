@@ -1,0 +1,124 @@
+/**
+ * Envelope framing: one header line, then items of a header line and a payload each, all separated by LF.
+ *
+ * @since 0.1.0
+ */
+import type { ItemType } from "./Category.js"
+import type { EventId } from "./Event.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface EnvelopeHeaders {
+  readonly event_id?: EventId | undefined
+  readonly sent_at?: string | undefined
+  readonly dsn?: string | undefined
+  readonly sdk?: { readonly name: string; readonly version: string } | undefined
+  readonly trace?: Readonly<Record<string, string>> | undefined
+  readonly [key: string]: unknown
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ItemHeaders {
+  readonly type: ItemType
+  readonly length?: number | undefined
+  readonly content_type?: string | undefined
+  readonly filename?: string | undefined
+  readonly attachment_type?: string | undefined
+  readonly item_count?: number | undefined
+}
+
+/**
+ * An item as it was read from an envelope. `payload` is the parsed JSON, or the bytes where they are not JSON.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ParsedItem {
+  readonly headers: Readonly<Record<string, unknown>> & { readonly type: string }
+  readonly payload: unknown
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ParsedEnvelope {
+  readonly headers: EnvelopeHeaders
+  readonly items: ReadonlyArray<ParsedItem>
+}
+
+/** A payload that is ready to be framed. @internal */
+export interface EncodedItem {
+  readonly headers: ItemHeaders
+  readonly payload: string | Uint8Array
+}
+
+/** An item, framed. `length` is always set, in bytes. @internal */
+export const encodeItem = (item: EncodedItem): Buffer => {
+  const { headers, payload } = item
+  if (typeof payload === "string") {
+    return Buffer.from(`${JSON.stringify({ ...headers, length: Buffer.byteLength(payload) })}\n${payload}\n`)
+  }
+  return Buffer.concat([Buffer.from(`${JSON.stringify({ ...headers, length: payload.byteLength })}\n`), payload, LF])
+}
+
+/** The first line. It is written anew for every attempt to send, since it holds `sent_at`. @internal */
+export const encodeHeaders = (headers: EnvelopeHeaders): Buffer => Buffer.from(`${JSON.stringify(headers)}\n`)
+
+/**
+ * Reads an envelope back: for tests, the in-memory transport and the spool. Unknown item types and header keys are kept;
+ * a missing `length` ends the payload at the next LF; a `length` that runs past the end is an error.
+ *
+ * @since 0.1.0
+ * @category parsing
+ * @example
+ * import { parseEnvelope } from "effect-faultline/testing"
+ *
+ * const envelope = parseEnvelope(Buffer.from('{"event_id":"00000000000040008000000000000000"}\n{"type":"event"}\n{}\n'))
+ * console.log(envelope.items.length) // 1
+ */
+export const parseEnvelope = (bytes: Uint8Array): ParsedEnvelope => {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let offset = 0
+  const line = (): Buffer => {
+    const end = buffer.indexOf(0x0a, offset)
+    const slice = end < 0 ? buffer.subarray(offset) : buffer.subarray(offset, end)
+    offset = end < 0 ? buffer.length : end + 1
+    return slice
+  }
+  const headers = JSON.parse(line().toString("utf8")) as EnvelopeHeaders
+  const items: Array<ParsedItem> = []
+  while (offset < buffer.length) {
+    const head = line()
+    if (head.length === 0) continue
+    const itemHeaders = JSON.parse(head.toString("utf8")) as ParsedItem["headers"]
+    items.push({ headers: itemHeaders, payload: parsePayload(itemHeaders, payloadOf(itemHeaders)) })
+  }
+  return { headers, items }
+
+  function payloadOf(itemHeaders: ParsedItem["headers"]): Buffer {
+    const length = itemHeaders["length"]
+    if (typeof length !== "number") return line()
+    const end = offset + length
+    if (end > buffer.length) throw new RangeError(`envelope: item of ${length} bytes runs past the end`)
+    const payload = buffer.subarray(offset, end)
+    offset = buffer[end] === 0x0a ? end + 1 : end
+    return payload
+  }
+}
+
+const parsePayload = (headers: ParsedItem["headers"], payload: Buffer): unknown => {
+  if (headers.type === "attachment") return payload
+  try {
+    return JSON.parse(payload.toString("utf8"))
+  } catch {
+    return payload
+  }
+}
+
+const LF = Buffer.from("\n")

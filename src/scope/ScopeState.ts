@@ -1,0 +1,123 @@
+/**
+ * The scope a piece of running code is in, as one immutable value. A fiber carries it in a FiberRef, non-Effect code in an
+ * AsyncLocalStorage; history (the trail of breadcrumbs) is the only part that is shared and grows.
+ */
+import * as Differ from "effect/Differ"
+import * as FiberRef from "effect/FiberRef"
+import { globalValue } from "effect/GlobalValue"
+import { PropagationContext } from "../protocol/Trace.js"
+import * as ScopeData from "./ScopeData.js"
+import { type Branch, Trail } from "./Trail.js"
+
+/** What the scope needs to know of the hub it reports to. @internal */
+export interface ScopeOwner {
+  readonly isOpen: boolean
+  readonly maxBreadcrumbs: number
+  /** Whether a root fiber begins with a fork of the scope it came from, or with an empty one. */
+  readonly propagateScope: boolean
+  /** The hub that was current where this one was opened: the one to ask after this one is closed. */
+  readonly outer: ScopeOwner | undefined
+}
+
+/** @internal */
+export class ScopeState {
+  constructor(
+    readonly owner: ScopeOwner | undefined,
+    readonly isolation: ScopeData.ScopeData,
+    readonly current: ScopeData.ScopeData,
+    readonly trail: Trail,
+    readonly propagation: PropagationContext
+  ) {}
+
+  withIsolation(isolation: ScopeData.ScopeData): ScopeState {
+    return new ScopeState(this.owner, isolation, this.current, this.trail, this.propagation)
+  }
+
+  withCurrent(current: ScopeData.ScopeData): ScopeState {
+    return new ScopeState(this.owner, this.isolation, current, this.trail, this.propagation)
+  }
+
+  withOwner(owner: ScopeOwner | undefined): ScopeState {
+    return new ScopeState(owner, this.isolation, this.current, this.trail, this.propagation)
+  }
+
+  withPropagation(propagation: PropagationContext): ScopeState {
+    return new ScopeState(this.owner, this.isolation, this.current, this.trail, propagation)
+  }
+
+  /**
+   * For a unit of work of its own: it starts with what is known here, and nothing it does is seen here.
+   *
+   * @param branch where in the trail it begins
+   */
+  isolate(branch: Branch): ScopeState {
+    return new ScopeState(this.owner, this.isolation, this.current, this.trail.fork(branch), this.propagation)
+  }
+
+  /** What a root fiber or a worker begins with, by the owner's word on propagation. */
+  forRoot(branch: Branch): ScopeState {
+    return this.owner?.propagateScope === false ? open(this.owner) : this.isolate(branch)
+  }
+}
+
+/** An empty scope that reports to `owner`. @internal */
+export const open = (owner: ScopeOwner): ScopeState => {
+  const trail = new Trail(owner.maxBreadcrumbs)
+  return new ScopeState(owner, ScopeData.empty, ScopeData.empty, trail, new PropagationContext())
+}
+
+/** The hub to report to: the innermost one that is still open. @internal */
+export const openOwner = (state: ScopeState): ScopeOwner | undefined => {
+  let owner = state.owner
+  while (owner !== undefined && !owner.isOpen) owner = owner.outer
+  return owner
+}
+
+/** Where no hub was opened. @internal */
+export const unowned: ScopeState = new ScopeState(
+  undefined,
+  ScopeData.empty,
+  ScopeData.empty,
+  new Trail(0),
+  new PropagationContext()
+)
+
+/**
+ * A change from one state to another, to be made on a third. Between two isolation scopes it is a move; within one, the keys
+ * that changed are carried over and the rest of the third state stays.
+ */
+const move = (onto: ScopeState, [from, to]: Step): ScopeState => {
+  if (to.trail !== from.trail && to.trail !== onto.trail) return to
+  const isolation = ScopeData.rebase(from.isolation, to.isolation, onto.isolation)
+  const current = from.current === to.current ? onto.current : to.current
+  if (isolation === onto.isolation && current === onto.current && to.owner === onto.owner) return onto
+  return new ScopeState(to.owner, isolation, current, onto.trail, onto.propagation)
+}
+
+/**
+ * What a fiber takes over from one that it joins: the keys the other one changed in the isolation scope they share, and a hub
+ * that a layer opened there (merged layers are built in child fibers). Nothing else flows back.
+ */
+const join = (parent: ScopeState, child: ScopeState): ScopeState => {
+  if (child.owner !== parent.owner) return child.owner === undefined ? parent : child
+  if (child.trail !== parent.trail || child.isolation === parent.isolation) return parent
+  return parent.withIsolation(child.isolation)
+}
+
+type Step = readonly [from: ScopeState, to: ScopeState]
+type Patch = ReadonlyArray<Step>
+
+const NO_CHANGE: Patch = []
+
+const differ = Differ.make<ScopeState, Patch>({
+  empty: NO_CHANGE,
+  diff: (from, to) => (from === to ? NO_CHANGE : [[from, to]]),
+  combine: (first, second) => (first.length === 0 ? second : second.length === 0 ? first : [...first, ...second]),
+  patch: (patch, state) => (patch.length === 0 ? state : patch.reduce(move, state))
+})
+
+/** @internal */
+export const scopeRef: FiberRef.FiberRef<ScopeState> = globalValue(
+  Symbol.for("effect-faultline/scope/currentScope"),
+  () => FiberRef.unsafeMakePatch<ScopeState, Patch>(unowned, { differ, fork: NO_CHANGE, join })
+)

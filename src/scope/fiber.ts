@@ -1,0 +1,32 @@
+/**
+ * Access to the running fiber that Effect's public types do not offer. Everything that relies on how Effect 3 keeps its
+ * fibers is in this file; each use checks that what it needs is there and has a fallback that is slower or says less.
+ *
+ * @internal
+ */
+
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Fiber from "effect/Fiber"
+import type * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
+
+/** @internal */
+export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
+
+interface FiberInternals {
+  readonly setFiberRef?: <A>(ref: FiberRef.FiberRef<A>, value: A) => void
+}
+
+/** The fiber whose code is running right now on this thread. @internal */
+export const currentFiber = (): AnyFiber | undefined => Option.getOrUndefined(Fiber.getCurrentFiber())
+
+/** SAFETY: must be called by code that runs on this fiber, or before it has begun. @internal */
+export const setFiberRef = <A>(fiber: AnyFiber, ref: FiberRef.FiberRef<A>, value: A): void => {
+  const internals = fiber as AnyFiber & FiberInternals
+  internals.setFiberRef?.(ref, value)
+}
+
+/** The time as the fiber's own Clock tells it, in milliseconds since the epoch. @internal */
+export const fiberNow = (fiber: AnyFiber): number =>
+  Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeMillis()

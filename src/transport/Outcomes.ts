@@ -1,0 +1,57 @@
+/**
+ * What was not delivered and why, counted until it is told to the server in a client report.
+ */
+import type { Category, DiscardReason } from "../protocol/Category.js"
+
+/** @internal */
+export interface DiscardedEvents {
+  readonly reason: DiscardReason
+  readonly category: Category
+  readonly quantity: number
+}
+
+/** @internal */
+export class Outcomes {
+  readonly #counts = new Map<string, number>()
+  /** Everything counted since the start, for whoever wants to look. */
+  readonly #totals = new Map<string, number>()
+
+  constructor(readonly enabled: boolean) {}
+
+  record(reason: DiscardReason, category: Category, quantity = 1): void {
+    if (quantity < 1) return
+    const key = `${reason}:${category}`
+    this.#totals.set(key, (this.#totals.get(key) ?? 0) + quantity)
+    // A lost client report is not itself reported: there would be no end to it.
+    if (this.enabled && category !== "internal") this.#counts.set(key, (this.#counts.get(key) ?? 0) + quantity)
+  }
+
+  get isEmpty(): boolean {
+    return this.#counts.size === 0
+  }
+
+  /** Reads and resets, at once. */
+  take(): ReadonlyArray<DiscardedEvents> {
+    const taken = entries(this.#counts)
+    this.#counts.clear()
+    return taken
+  }
+
+  /** For a report that did not arrive: its counts go into the next one. */
+  putBack(discarded: ReadonlyArray<DiscardedEvents>): void {
+    for (const { category, quantity, reason } of discarded) {
+      const key = `${reason}:${category}`
+      this.#counts.set(key, (this.#counts.get(key) ?? 0) + quantity)
+    }
+  }
+
+  totals(): ReadonlyArray<DiscardedEvents> {
+    return entries(this.#totals)
+  }
+}
+
+const entries = (counts: ReadonlyMap<string, number>): ReadonlyArray<DiscardedEvents> =>
+  Array.from(counts, ([key, quantity]) => {
+    const [reason, category] = key.split(":") as [DiscardReason, Category]
+    return { reason, category, quantity }
+  })

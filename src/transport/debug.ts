@@ -1,0 +1,33 @@
+import { writeSync } from "node:fs"
+
+/**
+ * The SDK's own voice: straight to standard error, past every logger and patched console, so that it can neither recurse nor
+ * be lost at exit. It says nothing unless `debug` is on.
+ *
+ * @internal
+ */
+export type Debug = (message: string) => void
+
+/** @internal */
+export const makeDebug = (enabled: boolean): Debug =>
+  enabled ? (message) => writeLine(`[faultline] ${message}`) : silent
+
+/** One line on standard error, written before the call returns. @internal */
+export const writeLine = (line: string): void => {
+  try {
+    writeSync(2, `${line}\n`)
+  } catch {
+    // A closed or full standard error is no reason to disturb the program.
+  }
+}
+
+/** Errors as `debug` shows them: the message alone, never the object (it may hold user data). @internal */
+export const describeError = (error: unknown): string => {
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  } catch {
+    return "an error that cannot be shown"
+  }
+}
+
+const silent: Debug = () => {}

@@ -1,0 +1,79 @@
+/**
+ * Delivery while the process exits: after `process.exit` or an uncaught exception nothing asynchronous runs any more on this
+ * thread, so another thread sends while this one waits for it.
+ */
+import { Worker } from "node:worker_threads"
+import { describeError } from "./debug.js"
+import type { SendResult, Target } from "./Transport.js"
+
+/**
+ * Sends the envelopes, in order, four at a time, and returns when all are answered or `timeoutMillis` are over. The thread is
+ * started only here: a process that has nothing left to send pays nothing.
+ *
+ * @param onWaiting called once, when it takes longer than a moment
+ * @returns an answer for each envelope; `undefined` for those that got none in time
+ * @internal
+ */
+export const sendAtExit = (
+  target: Target,
+  envelopes: ReadonlyArray<Uint8Array>,
+  timeoutMillis: number,
+  onWaiting: () => void
+): ReadonlyArray<SendResult | undefined> => {
+  if (envelopes.length === 0 || timeoutMillis <= 0) return envelopes.map(() => undefined)
+  const deadline = performance.now() + timeoutMillis
+  const statuses = new Int32Array(new SharedArrayBuffer(4 * (envelopes.length + 1)))
+  let worker: Worker
+  try {
+    const workerData = { statuses, url: target.url, headers: target.headers, envelopes: [...envelopes] }
+    // Neither preloaded modules nor NODE_OPTIONS: the thread must be ready in milliseconds and must not load this SDK again.
+    worker = new OwnWorker(WORKER, { eval: true, execArgv: [], env: {}, stdin: false, workerData })
+  } catch (error) {
+    return envelopes.map(() => ({ _tag: "Failed", reason: `no thread: ${describeError(error)}` }))
+  }
+  const grace = Math.min(GRACE_MILLIS, timeoutMillis)
+  if (Atomics.wait(statuses, 0, 0, grace) === "timed-out" && timeoutMillis > grace) {
+    onWaiting()
+    Atomics.wait(statuses, 0, 0, Math.max(0, deadline - performance.now()))
+  }
+  void worker.terminate()
+  return envelopes.map((_, index) => resultOf(statuses[index + 1] ?? 0))
+}
+
+// Taken before anyone patches it.
+const OwnWorker = Worker
+
+/** What takes no longer than this is not worth a word. @internal */
+export const GRACE_MILLIS = 100
+
+const resultOf = (status: number): SendResult | undefined => {
+  if (status === 0) return undefined
+  return status < 0 ? { _tag: "Failed", reason: "no connection" } : { _tag: "Answered", status }
+}
+
+const WORKER = `
+const { workerData: { statuses, url, headers, envelopes } } = require("node:worker_threads")
+const { hostname, port, pathname, search, protocol } = new URL(url)
+const client = protocol === "https:" ? require("node:https") : require("node:http")
+const agent = new client.Agent({ keepAlive: true, maxSockets: 4 })
+let left = envelopes.length
+const settle = (index, status) => {
+  if (statuses[index + 1] !== 0) return
+  Atomics.store(statuses, index + 1, status)
+  if (--left === 0) {
+    Atomics.store(statuses, 0, 1)
+    Atomics.notify(statuses, 0)
+  }
+}
+envelopes.forEach((body, index) => {
+  const request = client.request({
+    method: "POST", agent, host: hostname.replace(/^\\[|\\]$/g, ""), port, path: pathname + search,
+    headers: { ...headers, "content-length": String(body.byteLength) }
+  }, (response) => {
+    response.resume()
+    response.on("close", () => settle(index, response.statusCode))
+  })
+  request.on("error", () => settle(index, -1))
+  request.end(body)
+})
+`

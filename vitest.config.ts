@@ -1,0 +1,20 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+
+const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: "effect-faultline/facade", replacement: source("Facade.ts") },
+      { find: "effect-faultline/testing", replacement: source("testing/index.ts") },
+      { find: "effect-faultline", replacement: source("index.ts") }
+    ]
+  },
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 20_000,
+    // Process tests start children: with more of them at once than cores, their time limits would measure the machine.
+    maxWorkers: 2
+  }
+})
