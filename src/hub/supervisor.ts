@@ -8,8 +8,8 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import type * as Option from "effect/Option"
 import * as Supervisor from "effect/Supervisor"
-import { branchOff } from "../scope/carrier.js"
-import { type AnyFiber, setFiberRef } from "../scope/fiber.js"
+import { branchOf, branchOff } from "../scope/carrier.js"
+import { type AnyFiber, currentFiber, setFiberRef } from "../scope/fiber.js"
 import { scopeRef } from "../scope/ScopeState.js"
 import type { Client } from "./Client.js"
 
@@ -55,7 +55,11 @@ class HubSupervisor extends Supervisor.AbstractSupervisor<void> {
 
   #startRoot(fiber: AnyFiber): void {
     const state = fiber.getFiberRef(scopeRef)
-    if (state.owner === this.client) setFiberRef(fiber, scopeRef, state.forRoot(state.trail.root))
+    if (state.owner !== this.client) return
+    // Nothing says which fiber the runtime was taken from; the one that uses it now is the next best thing.
+    const starter = currentFiber()
+    const branch = starter === undefined ? state.trail.root : branchOf(starter, state)
+    setFiberRef(fiber, scopeRef, state.forRoot(branch))
   }
 
   override onEnd<A, E>(exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>): void {
