@@ -89,7 +89,7 @@ const { program } = FastCheck.letrec<{ program: Program; step: Step }>((tie) => 
     FastCheck.record({ op: FastCheck.constantFrom("tag" as const, "crumb" as const, "capture" as const), pause }),
     FastCheck.record({ op: nesting, pause, body: tie("program") }),
     FastCheck.record({ op: concurrent, pause, bodies: FastCheck.array(tie("program"), { minLength: 2, maxLength: 3 }) })
-  ) as FastCheck.Arbitrary<Step>,
+  ),
   program: FastCheck.array(tie("step"), { maxLength: 5 })
 }))
 
@@ -158,7 +158,7 @@ interface World {
   readonly echo: Queue.Queue<Deferred.Deferred<void>>
   readonly cached: Effect.Effect<void>
   readonly started: Array<Fiber.Fiber<unknown, unknown>>
-  readonly set: FiberSet.FiberSet<unknown, unknown>
+  readonly set: FiberSet.FiberSet
   readonly next: () => number
 }
 
@@ -293,11 +293,11 @@ const nested = (world: World, op: Nesting, body: Program, book: Book): Effect.Ef
       case "fiberSetRun":
         return Effect.map(FiberSet.run(world.set, inChild), (fiber) => void world.started.push(fiber))
       case "runFork":
-        return Effect.map(Effect.runtime<never>(), (runtime) => {
+        return Effect.map(Effect.runtime(), (runtime) => {
           world.started.push(Runtime.runFork(runtime)(run(world, body, rootOf(world, book))))
         })
       case "fiberSetRuntime":
-        return Effect.map(FiberSet.runtime(world.set)<never>(), (runFork) => {
+        return Effect.map(FiberSet.runtime(world.set)(), (runFork) => {
           world.started.push(runFork(run(world, body, rootOf(world, book))))
         })
     }
@@ -319,7 +319,7 @@ const makeWorld = (propagate: boolean): Effect.Effect<World, never, Scope.Scope>
       echo,
       cached: yield* Effect.cached(Effect.sleep("1 millis")),
       started: [],
-      set: yield* FiberSet.make<unknown, unknown>(),
+      set: yield* FiberSet.make(),
       next: () => count++
     }
   })
