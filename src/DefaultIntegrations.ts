@@ -5,7 +5,7 @@
  */
 import * as Layer from "effect/Layer"
 import type { Hub } from "./hub/Hub.js"
-import { asDefaults } from "./hub/Integration.js"
+import * as Integration from "./hub/Integration.js"
 import { OptionsError } from "./hub/Options.js"
 import * as Argv from "./integrations/Argv.js"
 import * as Atexit from "./integrations/Atexit.js"
@@ -68,12 +68,16 @@ export const defaultIntegrations = <const O extends Overrides>(
       throw new OptionsError({ option: name, reason: `is none of the default integrations (${NAMES.join(", ")})` })
     }
   }
-  const layers = NAMES.map((name): Layer.Layer<never, any, any> => {
+  const own: Array<readonly [Integration.IntegrationLayer, "default" | "user"]> = []
+  const composed: Array<Layer.Layer<never, any, any>> = []
+  for (const name of NAMES) {
     const override = overrides[name]
-    if (override === false) return Layer.empty
-    return override ?? asDefaults(defaults[name]())
-  })
-  return layers.reduce((below, layer) => Layer.provideMerge(layer, below), Layer.empty)
+    if (override === undefined) own.push([defaults[name](), "default"])
+    else if (override !== false && Integration.isIntegration(override))
+      own.push([override as Integration.IntegrationLayer, "user"])
+    else if (override !== false) composed.push(override)
+  }
+  return composed.reduce((below, layer) => Layer.provideMerge(layer, below), Integration.all(own))
 }
 
 const NAMES = Object.keys(defaults) as Array<DefaultIntegrationName>

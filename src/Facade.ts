@@ -10,11 +10,13 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { defaultIntegrations, type Overrides } from "./DefaultIntegrations.js"
+import { isError } from "./event/exceptions.js"
 import { callSite } from "./event/stack.js"
 import { type CaptureContext, eventReport, exceptionReport, messageReport } from "./hub/Capture.js"
-import { environment, given, Hub, openHub } from "./hub/Hub.js"
-import type { Options as HubOptions } from "./hub/Options.js"
-import { captureAt, clientOf, placeOf } from "./hub/report.js"
+import { carryOn, given, Hub, openHub } from "./hub/Hub.js"
+import { type Options as HubOptions, OptionsError } from "./hub/Options.js"
+import { attemptCapture, clientOf, placeOf } from "./hub/report.js"
+import { superviseAll } from "./hub/supervisor.js"
 import type { Breadcrumb, BreadcrumbHint } from "./protocol/Breadcrumb.js"
 import type { Attachment, Event, EventId, Level, User } from "./protocol/Event.js"
 import {
@@ -58,11 +60,13 @@ export interface InitOptions extends HubOptions {
  */
 export const init = (options: InitOptions = {}): void => {
   const { integrations = {}, ...hubOptions } = options
+  const configured = environment()
   const scope = Effect.runSync(Scope.make())
   const opened = Effect.runSyncExit(
     Effect.gen(function* () {
-      const hub = yield* openHub({ ...(yield* environment), ...given(hubOptions) })
+      const hub = yield* openHub({ ...configured, ...given(hubOptions) })
       yield* Layer.buildWithScope(Layer.provide(defaultIntegrations(integrations), Layer.succeed(Hub, hub)), scope)
+      yield* carryOn(hub)
       return hub
     }).pipe(Scope.extend(scope))
   )
@@ -72,9 +76,10 @@ export const init = (options: InitOptions = {}): void => {
   }
   const before = current
   const { client } = opened.value
-  const cell = new Cell(new IsolationCell(client.mainState()))
-  client.mainState = () => cell.state
+  const cell = new Cell(new IsolationCell(client.opened))
+  client.settled(cell)
   setProcessCell(cell)
+  client.onClose(superviseAll(client))
   current = { hub: opened.value, scope, cell }
   // The hub before this one sends what it still has, in its own time.
   if (before !== undefined) void Effect.runFork(Scope.close(before.scope, Exit.void))
@@ -105,7 +110,8 @@ export const isEnabled = (): boolean => clientHere()?.delivery !== undefined
  */
 export const flush = (timeout?: number): Promise<boolean> => {
   const client = clientHere()
-  return client === undefined ? Promise.resolve(true) : client.flush(timeout ?? client.options.shutdownTimeoutMillis)
+  if (client === undefined) return Promise.resolve(true)
+  return new Promise((resolve) => void client.flush(timeout ?? client.options.shutdownTimeoutMillis, resolve))
 }
 
 /**
@@ -131,8 +137,10 @@ export const close = async (timeout?: number): Promise<boolean> => {
  * @since 0.1.0
  * @category capture
  */
-export const captureException = (error: unknown, context?: CaptureContext): EventId | undefined =>
-  capture(exceptionReport(error, context, error instanceof Error ? undefined : callSite(captureException)))
+export const captureException = (error: unknown, context?: CaptureContext): EventId | undefined => {
+  const stack = isError(error) ? undefined : callSite(captureException)
+  return attemptCapture(currentCarrier(), () => exceptionReport(error, context, stack))
+}
 
 /**
  * Reports a message, at level `info` unless another is given.
@@ -140,8 +148,10 @@ export const captureException = (error: unknown, context?: CaptureContext): Even
  * @since 0.1.0
  * @category capture
  */
-export const captureMessage = (message: string, context?: Level | CaptureContext): EventId | undefined =>
-  capture(messageReport(message, context, callSite(captureMessage)))
+export const captureMessage = (message: string, context?: Level | CaptureContext): EventId | undefined => {
+  const stack = callSite(captureMessage)
+  return attemptCapture(currentCarrier(), () => messageReport(message, context, stack))
+}
 
 /**
  * Reports an event as it is given; what it does not say is filled in from the scope and the options.
@@ -150,7 +160,7 @@ export const captureMessage = (message: string, context?: Level | CaptureContext
  * @category capture
  */
 export const captureEvent = (event: Partial<Event>, context?: CaptureContext): EventId | undefined =>
-  capture(eventReport(event, context))
+  attemptCapture(currentCarrier(), () => eventReport(event, context))
 
 /**
  * The id of the last event that was sent from this scope.
@@ -296,7 +306,8 @@ export const withScope: {
   const carrier = currentCarrier()
   if (carrier === undefined) return body(new BlockWriter(undefined))
   const state = stateOf(carrier)
-  const inner = context === undefined ? state.current : ScopeData.applyContext(state.current, context)
+  const inner =
+    clientOf(state)?.attempt("a scope", () => ScopeData.applyContext(state.current, context ?? {})) ?? state.current
   if (carrier instanceof Cell) {
     const cell = new Cell(carrier.home, inner)
     return runIn(cell, () => body(new BlockWriter(cell)))
@@ -373,6 +384,44 @@ export const getTraceData = (): { readonly "sentry-trace"?: string; readonly bag
   return { "sentry-trace": headers.sentryTrace, baggage: headers.baggage }
 }
 
+/** What `Hub.layerConfig` reads, without the machinery of Config: at the start of a process every millisecond counts. */
+const environment = (): HubOptions => {
+  const read = (name: string): string | undefined => process.env[name] || undefined
+  const sampleRate = number("SENTRY_SAMPLE_RATE", read)
+  const debug = flag("SENTRY_DEBUG", read)
+  return given({
+    dsn: read("SENTRY_DSN"),
+    release: read("SENTRY_RELEASE"),
+    environment: read("SENTRY_ENVIRONMENT"),
+    dist: read("SENTRY_DIST"),
+    serverName: read("SENTRY_NAME"),
+    sampleRate,
+    debug
+  })
+}
+
+type Read = (name: string) => string | undefined
+
+const number = (name: string, read: Read): number | undefined => {
+  const text = read(name)
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (value >= 0 && value <= 1) return value
+  throw new OptionsError({ option: name, reason: "must be a number from 0 to 1" })
+}
+
+const flag = (name: string, read: Read): boolean | undefined => {
+  const text = read(name)?.toLowerCase()
+  if (text === undefined) return undefined
+  if (YES.has(text)) return true
+  if (NO.has(text)) return false
+  throw new OptionsError({ option: name, reason: "must be true or false" })
+}
+
+/** The words that `Config.boolean` knows. */
+const YES = new Set(["true", "yes", "on", "1"])
+const NO = new Set(["false", "no", "off", "0"])
+
 interface Initialized {
   readonly hub: Hub.Service
   readonly scope: Scope.CloseableScope
@@ -386,22 +435,16 @@ const clientHere = () => {
   return carrier === undefined ? undefined : clientOf(stateOf(carrier))
 }
 
-const capture = (report: ReturnType<typeof exceptionReport>): EventId | undefined => {
-  const carrier = currentCarrier()
-  return carrier === undefined || report === undefined ? undefined : captureAt(carrier, report)
-}
-
 /** Writes the isolation scope of the code that is running. */
 class CurrentWriter extends ScopeWriter<void> {
   protected change(change: (scope: ScopeData.ScopeData) => ScopeData.ScopeData): void {
     const carrier = currentCarrier()
     if (carrier === undefined) return
-    if (carrier instanceof Cell) {
-      carrier.home.isolation = change(carrier.home.isolation)
-    } else {
-      const state = stateOf(carrier)
-      replaceState(carrier, state.withIsolation(change(state.isolation)))
-    }
+    const state = stateOf(carrier)
+    clientOf(state)?.attempt("a scope", () => {
+      if (carrier instanceof Cell) carrier.home.isolation = change(carrier.home.isolation)
+      else replaceState(carrier, state.withIsolation(change(state.isolation)))
+    })
   }
 }
 
@@ -412,7 +455,11 @@ class BlockWriter extends ScopeWriter<void> {
   }
 
   protected change(change: (scope: ScopeData.ScopeData) => ScopeData.ScopeData): void {
-    if (this.cell !== undefined) this.cell.current = change(this.cell.current)
+    const { cell } = this
+    if (cell === undefined) return
+    clientOf(stateOf(cell))?.attempt("a scope", () => {
+      cell.current = change(cell.current)
+    })
   }
 }
 

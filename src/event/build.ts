@@ -10,6 +10,7 @@ import type { PropagationContext } from "../protocol/Trace.js"
 import * as ScopeData from "../scope/ScopeData.js"
 import { applyScope } from "./apply.js"
 import { machineContexts } from "./contexts.js"
+import { normalizeEvent } from "./encode.js"
 import { exceptionsOf, type MechanismInput, ownFields, typeOf } from "./exceptions.js"
 import type { Failure } from "./failure.js"
 import { normalize, truncate } from "./normalize.js"
@@ -69,10 +70,10 @@ export const buildEvent = (
   if (options.dist !== undefined) event.dist = options.dist
   if (options.serverName !== undefined) event.server_name = options.serverName
   if (report.logger !== undefined) event.logger = truncate(report.logger.replace(/[\r\n]+/g, " "), 64)
-  if (report.message !== undefined) event.message = scrubText(truncate(report.message, MAX_MESSAGE_LENGTH))
-  if (report.logentry !== undefined) event.logentry = report.logentry
+  if (report.message !== undefined) event.message = message(report.message)
+  if (report.logentry !== undefined) event.logentry = logentry(report.logentry)
   addExceptions(event, report, parser)
-  if (report.event !== undefined) Object.assign(event, normalizeGiven(report.event), { event_id: id })
+  if (report.event !== undefined) Object.assign(event, known(normalizeEvent(report.event)), { event_id: id })
   if (options.attachStacktrace) addThreadStack(event, report, parser)
   if (options.maxValueLength !== undefined) cutValues(event, options.maxValueLength)
   if (report.fiberId !== undefined) event.contexts = { effect: { fiber: report.fiberId }, ...event.contexts }
@@ -106,7 +107,10 @@ export const addTrace = (event: Event, span: Tracer.AnySpan | undefined, propaga
     if (propagation.parentSpanId !== undefined) contexts["trace"]["parent_span_id"] = propagation.parentSpanId
     return
   }
-  contexts["trace"] = { trace_id: span.traceId, span_id: hex16(span.spanId) }
+  contexts["trace"] = {
+    trace_id: /^[0-9a-f]{32}$/.test(span.traceId) ? span.traceId : propagation.traceId,
+    span_id: hex16(span.spanId)
+  }
   if (span._tag !== "Span") return
   const parent = Option.getOrUndefined(span.parent)
   if (parent !== undefined) contexts["trace"]["parent_span_id"] = hex16(parent.spanId)
@@ -119,10 +123,23 @@ const addExceptions = (event: Event, report: Report, parser: StackParser): void 
   const { error } = report.failure.primary
   event.exception = { values: exceptionsOf(report.failure, report.mechanism, parser, report.stack) }
   const fields = ownFields(error)
-  if (Object.keys(fields).length > 0) {
-    event.contexts = { [typeOf(error)]: normalize(fields) as Record<string, unknown> }
-  }
+  if (Object.keys(fields).length === 0) return
+  const type = typeOf(error)
+  event.contexts = { [OWN_CONTEXTS.has(type) ? `${type} error` : type]: normalize(fields) as Record<string, unknown> }
 }
+
+/** The names of the contexts that have a meaning of their own. */
+const OWN_CONTEXTS = new Set(["os", "device", "app", "culture", "runtime", "trace", "effect", "type"])
+
+const message = (text: string): string => scrubText(truncate(text, MAX_MESSAGE_LENGTH)).toWellFormed()
+
+const logentry = (entry: LogEntry): LogEntry => ({
+  message: message(entry.message),
+  ...(entry.formatted === undefined ? undefined : { formatted: message(entry.formatted) }),
+  ...(entry.params === undefined
+    ? undefined
+    : { params: entry.params.map((param) => (typeof param === "string" ? message(param) : param)) })
+})
 
 const addThreadStack = (event: Event, report: Report, parser: StackParser): void => {
   if (event.exception !== undefined || event.threads !== undefined || report.stack === undefined) return
@@ -133,15 +150,45 @@ const addThreadStack = (event: Event, report: Report, parser: StackParser): void
 
 const cutValues = (event: Event, maxLength: number): void => {
   if (event.message !== undefined) event.message = truncate(event.message, maxLength)
+  if (event.logentry !== undefined) {
+    const { formatted, message, ...rest } = event.logentry
+    event.logentry = { message: truncate(message, maxLength), ...rest }
+    if (formatted !== undefined) event.logentry.formatted = truncate(formatted, maxLength)
+  }
   for (const exception of event.exception?.values ?? []) {
     if (exception.value !== undefined) exception.value = truncate(exception.value, maxLength)
   }
 }
 
-const normalizeGiven = (event: Partial<Event>): Partial<Event> => {
-  const given = normalize(event, 10, 1000) as Partial<Event>
-  if (event.user !== undefined) given.user = normalize(event.user, 5) as NonNullable<Event["user"]>
-  return given
-}
+/** Servers strip, or reject, what they do not know. */
+const known = (event: Partial<Event>): Partial<Event> =>
+  Object.fromEntries(Object.entries(event).filter(([key]) => FIELDS.has(key)))
+
+const FIELDS: ReadonlySet<string> = new Set<keyof Event>([
+  "timestamp",
+  "platform",
+  "level",
+  "logger",
+  "transaction",
+  "server_name",
+  "release",
+  "dist",
+  "environment",
+  "message",
+  "logentry",
+  "exception",
+  "threads",
+  "fingerprint",
+  "tags",
+  "extra",
+  "user",
+  "contexts",
+  "request",
+  "breadcrumbs",
+  "modules",
+  "debug_meta",
+  "sdk",
+  "_meta"
+])
 
 const hex16 = (id: string): string => (/^[0-9a-f]{16}$/.test(id) ? id : makeSpanId())

@@ -47,9 +47,9 @@ export const exceptionsOf = (
     collected.push(exception)
     const cause = causeOf(leaf.error)
     if (cause !== undefined && cause !== null) for (const inner of failureOf(cause).leaves) add(inner, id, "cause")
-    group.forEach((error, index) => {
-      for (const inner of failureOf(error).leaves) add(inner, id, `errors[${index}]`)
-    })
+    for (let index = 0; index < group.length && collected.length < MAX_EXCEPTIONS; index++) {
+      for (const inner of failureOf(group[index]).leaves) add(inner, id, `errors[${index}]`)
+    }
   }
 
   function mechanismOf(
@@ -88,8 +88,9 @@ export const typeOf = (error: unknown): string => {
 export const valueOf = (error: unknown): string => {
   const message = read(error, "message")
   if (typeof message === "string" && message !== "") return scrubText(truncate(message, MAX_VALUE_LENGTH))
-  if (typeof error === "object" && error !== null && error instanceof Error && isBare(error)) return ""
-  return scrubText(describeValue(error instanceof Error ? { ...ownFields(error) } : error, 512))
+  if (!isError(error)) return scrubText(describeValue(error, 512))
+  const fields = ownFields(error)
+  return Object.keys(fields).length === 0 ? "" : scrubText(describeValue(fields, 512))
 }
 
 /**
@@ -109,8 +110,6 @@ export const ownFields = (error: unknown): Record<string, unknown> => {
 const MAX_EXCEPTIONS = 32
 const MAX_VALUE_LENGTH = 8192
 const COMMON_FIELDS = new Set(["_tag", "name", "message", "stack", "cause", "errors"])
-
-const isBare = (error: Error): boolean => Object.keys(ownFields(error)).length === 0
 
 const describe = (leaf: Leaf, parser: StackParser, fallbackStack: string | undefined): Exception => {
   const { error } = leaf
@@ -141,21 +140,31 @@ const spanFrames = (leaf: Leaf, parser: StackParser): Array<StackFrame> => {
 const headerOf = (error: unknown, stack: string): string => {
   const message = read(error, "message")
   if (typeof message !== "string" || message === "") return ""
-  const end = stack.indexOf(message)
-  return end < 0 ? "" : stack.slice(0, end + message.length)
+  const start = stack.indexOf(message)
+  // The message may have been changed since, to what only occurs in the frames.
+  return start < 0 || stack.slice(0, start).includes("\n") ? "" : stack.slice(0, start + message.length)
 }
 
 const causeOf = (error: unknown): unknown => read(error, "cause")
 
 const nestedErrors = (error: unknown): ReadonlyArray<unknown> => {
-  if (!(error instanceof Error)) return []
+  if (!isError(error) || !(error instanceof AggregateError || read(error, "name") === "AggregateError")) return []
   const errors = read(error, "errors")
-  return Array.isArray(errors) && (error instanceof AggregateError || error.name === "AggregateError") ? errors : []
+  return Array.isArray(errors) ? errors : []
 }
 
 const hasNested = (error: unknown): boolean => {
   const cause = causeOf(error)
   return (cause !== undefined && cause !== null) || nestedErrors(error).length > 0
+}
+
+/** Asking a hostile proxy what it is throws. @internal */
+export const isError = (value: unknown): value is Error => {
+  try {
+    return value instanceof Error
+  } catch {
+    return false
+  }
 }
 
 const read = (value: unknown, key: string): unknown => {

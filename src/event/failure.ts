@@ -40,6 +40,7 @@ export const identitiesOf = (failure: Failure): Array<object> =>
     .filter((error): error is object => typeof error === "object" && error !== null)
 
 const MAX_LEAVES = 32
+const MAX_POSITION_LENGTH = 200
 
 const collect = (root: unknown, kind: Leaf["kind"]): Failure => {
   const leaves: Array<Leaf> = []
@@ -48,23 +49,19 @@ const collect = (root: unknown, kind: Leaf["kind"]): Failure => {
   const work: Array<readonly [node: unknown, kind: Leaf["kind"], position: string]> = [[root, kind, ""]]
   while (work.length > 0 && leaves.length < MAX_LEAVES) {
     const [node, as, position] = work.pop() as (typeof work)[number]
-    if (Cause.isCause(node)) {
+    if (isCause(node)) {
       if (node._tag === "Fail") work.push([node.error, "fail", position])
       else if (node._tag === "Die") work.push([node.defect, "die", position])
       else if (node._tag === "Parallel" || node._tag === "Sequential") {
         const word = node._tag === "Parallel" ? "parallel" : "sequential"
-        const prefix = position === "" ? "" : `${position}.`
-        work.push([node.right, as, `${prefix}${word}[1]`], [node.left, as, `${prefix}${word}[0]`])
+        work.push([node.right, as, at(position, `${word}[1]`)], [node.left, as, at(position, `${word}[0]`)])
       }
       continue
     }
-    if (Runtime.isFiberFailure(node)) {
-      work.push([node[Runtime.FiberFailureCauseId], as, position])
-      continue
-    }
     const { error, span } = unwrap(node)
-    if (Cause.isCause(error) || Runtime.isFiberFailure(error)) {
-      if (!seen.has(error)) work.push([error, as, position])
+    const cause = causeIn(error)
+    if (cause !== undefined) {
+      if (!seen.has(error)) work.push([cause, as, position])
       seen.add(error)
       continue
     }
@@ -76,6 +73,28 @@ const collect = (root: unknown, kind: Leaf["kind"]): Failure => {
   return { leaves, primary: leaves.find((leaf) => leaf.kind === "die") ?? leaves[0] }
 }
 
+const at = (position: string, step: string): string =>
+  position === "" ? step : position.length > MAX_POSITION_LENGTH ? position : `${position}.${step}`
+
+/** Whatever was thrown may be a proxy that throws when it is looked at. @internal */
+export const isCause = (value: unknown): value is Cause.Cause<unknown> => {
+  try {
+    return Cause.isCause(value)
+  } catch {
+    return false
+  }
+}
+
+/** The Cause that a value is, or stands for. */
+const causeIn = (value: unknown): Cause.Cause<unknown> | undefined => {
+  try {
+    if (Cause.isCause(value)) return value
+    return Runtime.isFiberFailure(value) ? value[Runtime.FiberFailureCauseId] : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * Through what Effect wraps around an error: the proxy that carries the span, and `UnknownException`, which stands for an error
  * of code that is not Effect and says nothing of its own.
@@ -85,6 +104,10 @@ const unwrap = (value: unknown): { readonly error: unknown; readonly span: Trace
   try {
     const span = (value as Record<symbol, unknown>)[SPAN] as Tracer.AnySpan | undefined
     const original = Cause.originalError(value)
+    // An `error` event that nobody listens to and that is no Error: Node throws this in its place.
+    if ((original as NodeJS.ErrnoException).code === "ERR_UNHANDLED_ERROR" && "context" in original) {
+      return { error: original.context, span }
+    }
     if (Cause.isUnknownException(original) && original.error !== undefined && original.error !== null) {
       const inner = unwrap(original.error)
       return { error: inner.error, span: inner.span ?? span }

@@ -9,7 +9,7 @@ export const setLazyField = (event: Event, key: keyof Event, json: string): void
   Object.defineProperty(event, key, {
     configurable: true,
     enumerable: true,
-    get: () => {
+    get() {
       const value: unknown = JSON.parse(json)
       define(event, key, value)
       return value
@@ -18,22 +18,28 @@ export const setLazyField = (event: Event, key: keyof Event, json: string): void
       define(event, key, value)
     }
   })
-  unread.set(event, { key, json })
+  const fields = unread.get(event) ?? new Map<keyof Event, string>()
+  unread.set(event, fields.set(key, json))
 }
 
-/** The JSON of an event, with a lazy field that nobody has asked for taken as it is. @internal */
+/** The JSON of an event, with the lazy fields that nobody has asked for taken as they are. @internal */
 export const stringifyEvent = (event: Event): string => {
-  const lazy = unread.get(event)
-  if (lazy === undefined) return JSON.stringify(event)
-  define(event, lazy.key, undefined)
-  const json = JSON.stringify(event)
-  setLazyField(event, lazy.key, lazy.json)
-  return `${json.slice(0, -1)},${JSON.stringify(lazy.key)}:${lazy.json}}`
+  const fields = unread.get(event)
+  if (fields === undefined || fields.size === 0 || Object.isFrozen(event)) return JSON.stringify(event)
+  const { ...rest } = Object.getOwnPropertyDescriptors(event) as Record<string, PropertyDescriptor>
+  let lazy = ""
+  for (const [key, json] of fields) {
+    // A callback may have deleted it.
+    if (rest[key]?.get !== undefined) lazy += `,${JSON.stringify(key)}:${json}`
+    delete rest[key]
+  }
+  return `${JSON.stringify(Object.defineProperties({}, rest)).slice(0, -1)}${lazy}}`
 }
 
-const unread = new WeakMap<Event, { readonly key: keyof Event; readonly json: string }>()
+const unread = new WeakMap<Event, Map<keyof Event, string>>()
 
 const define = (event: Event, key: keyof Event, value: unknown): void => {
-  unread.delete(event)
+  unread.get(event)?.delete(key)
+  if (Object.isFrozen(event) || Object.isSealed(event)) return
   Object.defineProperty(event, key, { configurable: true, enumerable: true, writable: true, value })
 }

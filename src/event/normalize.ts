@@ -16,34 +16,43 @@ export const MAX_BREADTH = 100
  * @internal
  */
 export const normalize = (value: unknown, depth: number = MAX_DEPTH, breadth: number = MAX_BREADTH): unknown =>
-  new Visit(breadth).visit(value, depth)
+  new Visit(breadth, true).visit(value, depth)
+
+/** The same for what a user has set on purpose: nothing is masked by its name. @internal */
+export const normalizeGiven = (value: unknown, depth: number = MAX_DEPTH, breadth: number = MAX_BREADTH): unknown =>
+  new Visit(breadth, false).visit(value, depth)
 
 /** The text of a value on one line, for where a string is expected. @internal */
 export const describeValue = (value: unknown, maxLength = 512): string => {
-  const text =
-    typeof value === "string"
-      ? value
-      : typeof value === "object" && value !== null
-        ? JSON.stringify(normalize(value, 3, 20))
-        : String(normalizePrimitive(value))
-  return truncate(text, maxLength)
+  const normal = typeof value === "object" && value !== null ? normalize(value, 3, 20) : normalizePrimitive(value)
+  return truncate(typeof normal === "string" ? normal : (JSON.stringify(normal) ?? String(normal)), maxLength)
 }
 
 /** At most `maxLength` UTF-16 units, ending in `...` where something was cut, never inside a surrogate pair. @internal */
 export const truncate = (text: string, maxLength: number): string => {
   if (text.length <= maxLength) return text
-  let end = Math.max(0, maxLength - 3)
-  const last = text.charCodeAt(end - 1)
-  if (last >= 0xd800 && last <= 0xdbff) end--
-  return `${text.slice(0, end)}...`
+  const mark = "...".slice(0, maxLength)
+  return `${text.slice(0, wholeCharacters(text, maxLength - mark.length))}${mark}`
 }
+
+/** `end`, or one less where it would cut a surrogate pair in two. @internal */
+export const wholeCharacters = (text: string, end: number): number => {
+  const last = text.charCodeAt(end - 1)
+  return last >= 0xd800 && last <= 0xdbff ? end - 1 : end
+}
+
+/** Wrappers within wrappers cost no depth, but servers read no JSON that is nested without end. */
+const MAX_NESTING = 32
 
 class Visit {
   /** The objects on the way down to here: only these make a value circular, not those that merely occur twice. */
   readonly #ancestors: Array<object> = []
   #budget = 10_000
 
-  constructor(readonly breadth: number) {}
+  constructor(
+    readonly breadth: number,
+    readonly masks: boolean
+  ) {}
 
   visit(value: unknown, depth: number): unknown {
     if (typeof value !== "object" || value === null) return normalizePrimitive(value)
@@ -75,7 +84,11 @@ class Visit {
     if (entries !== undefined) return depth <= 0 ? "[Object]" : this.#entries(entries, depth)
     const single = wrapped(value)
     // A wrapper is no level of its own: what it holds stays as readable as it would be without it.
-    if (single !== undefined) return this.#entries(single, Math.max(depth, 1), depth)
+    if (single !== undefined) {
+      return this.#ancestors.length > MAX_NESTING
+        ? `[${nameOf(value)}]`
+        : this.#entries(single, Math.max(depth, 1), depth)
+    }
     if (!(value instanceof Error)) return this.#record(value, depth)
     return depth <= 0 ? `[${nameOf(value)}]` : this.#entries(errorEntries(value), depth)
   }
@@ -108,12 +121,17 @@ class Visit {
         result["..."] = "[MaxProperties ~]"
         break
       }
-      const key = typeof rawKey === "string" ? rawKey : describeValue(rawKey, 64)
+      const key = typeof rawKey === "string" ? wellFormed(rawKey) : this.#key(rawKey)
       if (key === "__proto__") continue
-      if (isSensitiveKey(key) && value !== undefined && value !== null) result[key] = FILTERED
+      if (this.masks && value !== undefined && value !== null && isSensitiveKey(key)) result[key] = FILTERED
       else if (value !== undefined) result[key] = this.visit(value, below)
     }
     return result
+  }
+
+  #key(rawKey: unknown): string {
+    const normal = this.visit(rawKey, 1)
+    return truncate(typeof normal === "string" ? normal : (JSON.stringify(normal) ?? String(normal)), 64)
   }
 }
 
@@ -189,19 +207,21 @@ function* ownEntries(value: object): Iterable<readonly [string, unknown]> {
 const normalizePrimitive = (value: unknown): unknown => {
   switch (typeof value) {
     case "string":
-      return value.isWellFormed() ? value : value.toWellFormed()
+      return wellFormed(value)
     case "number":
       return Number.isFinite(value) ? value : `[${value}]`
     case "bigint":
       return `[BigInt: ${value}]`
     case "symbol":
-      return `[${String(value)}]`
+      return wellFormed(`[${String(value)}]`)
     case "function":
-      return `[Function: ${safeName(value) || "anonymous"}]`
+      return wellFormed(`[Function: ${safeName(value) || "anonymous"}]`)
     default:
       return value
   }
 }
+
+const wellFormed = (text: string): string => (text.isWellFormed() ? text : text.toWellFormed())
 
 const nameOf = (value: object): string => {
   try {

@@ -12,15 +12,10 @@ export const FILTERED = "[Filtered]"
  * @internal
  */
 export const isSensitiveKey = (key: string): boolean => {
+  if (key.length > MAX_REMEMBERED_LENGTH) return isSensitive(key.slice(0, 256)) || isSensitive(key.slice(-256))
   const remembered = verdicts.get(key)
   if (remembered !== undefined) return remembered
-  const verdict =
-    key.length <= 256 &&
-    (TELLING.test(key) ||
-      key
-        .replace(/([a-z0-9])([A-Z])/g, "$1 $2")
-        .split(/[^A-Za-z0-9]+/)
-        .some((word) => SHORT.has(word.toLowerCase())))
+  const verdict = isSensitive(key)
   if (verdicts.size >= 2048) verdicts.clear()
   verdicts.set(key, verdict)
   return verdict
@@ -28,17 +23,16 @@ export const isSensitiveKey = (key: string): boolean => {
 
 /**
  * Masks what looks like a secret inside a text: credentials in URLs, authorization schemes with their token, and values
- * assigned to a sensitive name (`password=…`, `"apiKey": "…"`).
+ * assigned to a sensitive name (`password=…`, `"apiKey": "…"`). Takes time in proportion to the text, whatever is in it.
  *
  * @internal
  */
 export const scrubText = (text: string): string => {
   if (!SUSPECT.test(text)) return text
-  return text
-    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@"']*:[^\s/@"']*@/gi, `$1${FILTERED}:${FILTERED}@`)
-    .replace(/\b(bearer|basic|token)(\s+)[A-Za-z0-9._~+/=-]{8,}/gi, `$1$2${FILTERED}`)
-    .replace(ASSIGNMENT, (whole: string, name: string, operator: string, quote: string | undefined) =>
-      isSensitiveKey(name) ? `${name}${operator}${quote ?? ""}${FILTERED}${quote ?? ""}` : whole
+  return new TextScrubber(text)
+    .run()
+    .replace(SCHEME, (whole: string, scheme: string, blanks: string, word: string) =>
+      isCredential(word) ? `${scheme}${blanks}${FILTERED}` : whole
     )
 }
 
@@ -54,7 +48,7 @@ export const splitUrl = (url: string): { readonly url: string; readonly query: s
   const mark = beforeHash.indexOf("?")
   const query = mark < 0 ? "" : beforeHash.slice(mark + 1)
   const bare = mark < 0 ? beforeHash : beforeHash.slice(0, mark)
-  return { url: bare.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, `$1${FILTERED}:${FILTERED}@`), query, fragment }
+  return { url: bare.replace(/^((?:[a-z][a-z0-9+.-]*:)?\/\/)[^/]*@/i, `$1${FILTERED}:${FILTERED}@`), query, fragment }
 }
 
 /** A query string with the values of sensitive names masked. @internal */
@@ -95,13 +89,138 @@ export const scrubArguments = (args: ReadonlyArray<string>): Array<string> => {
 }
 
 const TELLING =
-  /passw(?:or)?d|passphrase|secret|token|credential|authorization|authentication|api[-_. ]?key|private[-_. ]?key|access[-_. ]?key|jwt|bearer|saml|csrf|xsrf|session|cookie|signature/i
+  /passw(?:or)?d|passphrase|secret|token(?!i[sz])|credential|authorization|authentication|api[-_. ]?key|private[-_. ]?key|access[-_. ]?key|jwt|bearer|saml|csrf|xsrf|session|cookie|signature/i
 
 const SHORT = new Set(["auth", "key", "pwd", "pass", "pw", "sso", "sid", "identity", "ssn", "otp", "pin", "cvv", "cvc"])
 
-const SUSPECT = /:\/\/[^\s/]*@|bearer\s|basic\s|token\s|[=:]/i
+const isSensitive = (key: string): boolean =>
+  TELLING.test(key) ||
+  key
+    .replace(/([a-z0-9])([A-Z])|([A-Z])(?=[A-Z][a-z])/g, "$1$3 $2")
+    .split(/[^A-Za-z0-9]+/)
+    .some((word) => SHORT.has(word.toLowerCase()))
 
-const ASSIGNMENT = /([A-Za-z_][A-Za-z0-9_.-]{1,63}["']?)(\s*[:=]\s*)(["'`])?([^\s"'`,;&)}\]]+)\3/g
+const SUSPECT = /[:=]|bearer|basic|token/i
+
+const SCHEME = /\b(bearer|basic|token)([ \t]+)([A-Za-z0-9._~+/=-]{8,})/gi
+
+/** What stands after `Bearer` and its kind, and is no word of the language. */
+const isCredential = (word: string): boolean => word.length >= 24 || /[0-9._~+/=]|[a-z][A-Z]/.test(word)
+
+/**
+ * Goes through a text from one `:` or `=` to the next, looks back for the name before it and on for the value after it. No
+ * regular expression does this without taking quadratic time on some text.
+ */
+class TextScrubber {
+  #output = ""
+  /** Up to where the text is in the output. */
+  #copied = 0
+
+  constructor(readonly text: string) {}
+
+  run(): string {
+    const { text } = this
+    let at = 0
+    while (at < text.length) {
+      const char = text.charCodeAt(at)
+      if (char !== COLON && char !== EQUALS) at++
+      else if (text.startsWith("://", at)) at = this.#authority(at + 3)
+      else at = this.#assignment(at)
+    }
+    return this.#copied === 0 ? text : this.#output + text.slice(this.#copied)
+  }
+
+  /** Whatever stands before the last `@` of it are credentials. Returns where to go on. */
+  #authority(start: number): number {
+    const { text } = this
+    let at = start
+    let end = -1
+    for (; at < text.length && !AUTHORITY_ENDS.has(text[at] as string); at++) if (text[at] === "@") end = at
+    if (end < 0) return start
+    this.#replace(start, end, `${FILTERED}:${FILTERED}`)
+    return end
+  }
+
+  /** Returns where to go on. */
+  #assignment(operator: number): number {
+    const name = this.#nameBefore(operator)
+    if (name === "" || !isSensitiveKey(name)) return operator + 1
+    const { text } = this
+    let start = operator + 1
+    while (text[start] === " " || text[start] === "\t") start++
+    if (text.startsWith(FILTERED, start)) return start + FILTERED.length
+    const quoted = this.#quoted(start)
+    const end = quoted ?? this.#unquoted(start, /cookie/i.test(name))
+    return end
+  }
+
+  #nameBefore(operator: number): string {
+    const { text } = this
+    let end = operator
+    const floor = Math.max(this.#copied, operator - MAX_NAME_LENGTH)
+    while (end > floor && (text[end - 1] === " " || text[end - 1] === "\t")) end--
+    while (end > floor && QUOTING.has(text[end - 1] as string)) end--
+    let start = end
+    while (start > floor && NAME.test(text[start - 1] as string)) start--
+    return text.slice(start, end)
+  }
+
+  /** A value between quotes, which may themselves be escaped, in JSON within JSON. `undefined` if it is none. */
+  #quoted(start: number): number | undefined {
+    const { text } = this
+    let open = start
+    while (text[open] === "\\") open++
+    const quote = text[open]
+    if (quote === undefined || !QUOTES.has(quote)) return undefined
+    const depth = open - start
+    let backslashes = 0
+    for (let at = open + 1; at < text.length; at++) {
+      if (text[at] === "\\") backslashes++
+      else if (text[at] === quote && backslashes <= depth) return this.#mask(open + 1, at - backslashes, at + 1)
+      else backslashes = 0
+    }
+    return this.#mask(open + 1, text.length, text.length)
+  }
+
+  #unquoted(start: number, toEndOfLine: boolean): number {
+    let end = this.#wordEnd(start, toEndOfLine)
+    const scheme = /^(?:bearer|basic|token|digest|negotiate)$/i.test(this.text.slice(start, Math.min(end, start + 16)))
+    this.#mask(start, end, end)
+    if (!scheme) return end
+    let next = end
+    while (this.text[next] === " ") next++
+    end = this.#wordEnd(next, toEndOfLine)
+    return this.#mask(next, end, end)
+  }
+
+  #wordEnd(start: number, toEndOfLine: boolean): number {
+    const { text } = this
+    let end = start
+    while (end < text.length && !(toEndOfLine ? LINE_ENDS : WORD_ENDS).has(text[end] as string)) end++
+    return end
+  }
+
+  #mask(start: number, end: number, next: number): number {
+    if (end > start && !this.text.startsWith(FILTERED, start)) this.#replace(start, end, FILTERED)
+    return next
+  }
+
+  #replace(start: number, end: number, by: string): void {
+    this.#output += this.text.slice(this.#copied, start) + by
+    this.#copied = end
+  }
+}
+
+const COLON = 0x3a
+const EQUALS = 0x3d
+const MAX_NAME_LENGTH = 256
+const MAX_REMEMBERED_LENGTH = 64
+const NAME = /[A-Za-z0-9_.[\]-]/
+const QUOTES = new Set(['"', "'", "`"])
+const QUOTING = new Set([...QUOTES, "\\"])
+const LINE_ENDS = new Set(["\r", "\n"])
+const WORD_ENDS = new Set([" ", "\t", "\r", "\n", ",", ";", "&", ")", "}", "]", "<", ">", ...QUOTES])
+const AUTHORITY_ENDS = new Set([" ", "\t", "\r", "\n", "/", "?", "#", "<", ">", ...QUOTES])
 
 const verdicts = new Map<string, boolean>()
 

@@ -45,7 +45,8 @@ const linesOf = (path: string): ReadonlyArray<string> | undefined => {
 
 const read = (path: string): ReadonlyArray<string> | undefined => {
   try {
-    if (statSync(path).size > MAX_FILE_BYTES) return undefined
+    const stat = statSync(path)
+    if (!stat.isFile() || stat.size > MAX_FILE_BYTES) return undefined
     return readFileSync(path, "utf8").split(/\r?\n/)
   } catch {
     return undefined
@@ -57,5 +58,6 @@ const clip = (line: string, column: number): string => {
   if (line.length <= MAX_LINE_LENGTH) return scrubText(line)
   const start = Math.max(0, Math.min(column - MAX_LINE_LENGTH / 2, line.length - MAX_LINE_LENGTH))
   const end = start + MAX_LINE_LENGTH
-  return scrubText(`${start > 0 ? "{snip} " : ""}${line.slice(start, end)}${end < line.length ? " {snip}" : ""}`)
+  const part = line.slice(start, end).toWellFormed()
+  return scrubText(`${start > 0 ? "{snip} " : ""}${part}${end < line.length ? " {snip}" : ""}`)
 }

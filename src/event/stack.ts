@@ -53,12 +53,13 @@ export class StackParser {
 
   #make(line: string): StackFrame | undefined {
     if (line.length > MAX_LINE_LENGTH) return undefined
-    const match = /^\s+at (?:(.*?) ?\((.*)\)|(?:async )?(.*))$/.exec(line)
-    if (match === null) return undefined
-    const location = parseLocation((match[2] ?? match[3]) as string)
-    const frame: StackFrame = { function: functionName(match[1]) }
+    const call = /^\s+at (.*)$/.exec(line)?.[1]
+    if (call === undefined) return undefined
+    const { name, place } = splitCall(call)
+    const location = parseLocation(place)
+    const frame: StackFrame = { function: functionName(name) }
     if (location.path === undefined) {
-      if (match[1] === undefined) return undefined
+      if (name === undefined) return undefined
       frame.filename = "<anonymous>"
       frame.in_app = false
       return frame
@@ -84,7 +85,11 @@ export class StackParser {
       module === entry || module.startsWith(`${entry}/`) || filename.startsWith(entry) || path.startsWith(entry)
     if (this.options.inAppInclude.some(matches)) return true
     if (this.options.inAppExclude.some(matches)) return false
-    return isAbsolute(path) && !path.includes("node_modules") && !ownFolders.some((folder) => path.startsWith(folder))
+    return (
+      isAbsolute(path) &&
+      !/(?:^|[\\/])node_modules[\\/]/.test(path) &&
+      !ownFolders.some((folder) => path.startsWith(folder))
+    )
   }
 }
 
@@ -101,6 +106,23 @@ const MAX_LINE_LENGTH = 1024
 
 /** This SDK's own folder: where it runs from source or from a link it is not below a `node_modules`. */
 const ownFolders = [fileURLToPath(new URL("../", import.meta.url))]
+
+/** `name (place)`, or a place alone. Both the name (of a span) and the place may have parentheses of their own. */
+const splitCall = (call: string): { readonly name: string | undefined; readonly place: string } => {
+  if (call.endsWith(")")) {
+    for (let open = call.lastIndexOf("("); open >= 0; open = call.lastIndexOf("(", open - 1)) {
+      const place = call.slice(open + 1, -1)
+      if (PLACE.test(place) && !call.slice(0, open).includes("(eval at "))
+        return { name: call.slice(0, open).trimEnd(), place }
+      if (open === 0) break
+    }
+    const open = call.indexOf("(")
+    return { name: call.slice(0, open).trimEnd(), place: call.slice(open + 1, -1) }
+  }
+  return { name: undefined, place: call.replace(/^async /, "") }
+}
+
+const PLACE = /^(?:[a-z][a-z+.-]*:|[\\/]|[A-Za-z]:[\\/]|<anonymous>|native\b|eval at |index \d)/
 
 const functionName = (name: string | undefined): string => {
   const bare = (name ?? "").replace(/^(?:async |new )+/, "").replace(/ \[as .*\]$/, "")

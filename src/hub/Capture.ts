@@ -8,13 +8,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Report } from "../event/build.js"
+import { isError } from "../event/exceptions.js"
+import { describeValue } from "../event/normalize.js"
 import { callSite } from "../event/stack.js"
 import type { Event, EventId, Level } from "../protocol/Event.js"
-import { type AnyFiber } from "../scope/fiber.js"
+import { stateOfFiber } from "../scope/carrier.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
-import { scopeRef } from "../scope/ScopeState.js"
 import { drain, drainAndClose } from "./drain.js"
-import { captureAt, clientOf, reportOf } from "./report.js"
+import { attemptCapture, clientOf, reportOf } from "./report.js"
 
 /**
  * What one report says besides its error: scope data for this event alone, and how the error was caught.
@@ -42,7 +43,7 @@ export interface CaptureContext extends ScopeContext {
  * )
  */
 export const captureException = (error: unknown, context?: CaptureContext): Effect.Effect<Option.Option<EventId>> => {
-  const stack = error instanceof Error ? undefined : callSite(captureException)
+  const stack = isError(error) ? undefined : callSite(captureException)
   return capture(() => exceptionReport(error, context, stack))
 }
 
@@ -93,7 +94,7 @@ export const captureEvent = (event: Partial<Event>, context?: CaptureContext): E
  * @category capture
  */
 export const lastEventId: Effect.Effect<Option.Option<EventId>> = Effect.withFiberRuntime((fiber) =>
-  Effect.succeed(Option.fromNullable(fiber.getFiberRef(scopeRef).isolation.lastEventId))
+  Effect.succeed(Option.fromNullable(stateOfFiber(fiber).isolation.lastEventId))
 )
 
 /**
@@ -120,51 +121,44 @@ export const exceptionReport = (
   context: CaptureContext | undefined,
   stack: Error | undefined
 ): Report | undefined => {
-  const { level, mechanism, ...scope } = context ?? {}
+  const { mechanism, ...scope } = context ?? {}
   return reportOf(error, {
     mechanism: { type: mechanism?.type ?? "generic", handled: mechanism?.handled ?? true, data: mechanism?.data },
-    level,
     context: scope,
     stack: stack?.stack
   })
 }
 
 /** @internal */
-export const messageReport = (message: string, context: Level | CaptureContext | undefined, stack: Error): Report => {
-  const { level, ...scope } = typeof context === "string" ? { level: context } : (context ?? {})
-  return {
-    message: String(message),
-    level: level ?? "info",
-    mechanism: { type: "generic", handled: true },
-    context: scope,
-    get stack() {
-      return stack.stack
-    }
-  }
-}
-
-/** @internal */
-export const eventReport = (event: Partial<Event>, context: CaptureContext | undefined): Report => ({
-  event,
-  level: event.level ?? (event.exception === undefined ? "info" : "error"),
+export const messageReport = (message: unknown, context: Level | CaptureContext | undefined, stack: Error): Report => ({
+  message: describeValue(message, 1_000_000),
+  level: "info",
   mechanism: { type: "generic", handled: true },
-  context
+  context: typeof context === "string" ? { level: context } : (context ?? {}),
+  get stack() {
+    return stack.stack
+  }
 })
 
+/** @internal */
+export const eventReport = (event: Partial<Event>, context: CaptureContext | undefined): Report | undefined =>
+  typeof event === "object" && event !== null
+    ? {
+        event,
+        level: event.level ?? (event.exception === undefined ? "info" : "error"),
+        mechanism: { type: "generic", handled: true },
+        context
+      }
+    : undefined
+
 const capture = (report: () => Report | undefined): Effect.Effect<Option.Option<EventId>> =>
-  Effect.withFiberRuntime((fiber) => {
-    if (clientOf(fiber.getFiberRef(scopeRef)) === undefined) return Effect.succeedNone
-    const built = report()
-    return built === undefined
-      ? Effect.succeedNone
-      : Effect.succeed(Option.fromNullable(captureAt(fiber as AnyFiber, built)))
-  })
+  Effect.withFiberRuntime((fiber) => Effect.succeed(Option.fromNullable(attemptCapture(fiber, report))))
 
 const withClient = <A>(
   use: (client: NonNullable<ReturnType<typeof clientOf>>) => Effect.Effect<A>,
   otherwise: A
 ): Effect.Effect<A> =>
   Effect.withFiberRuntime((fiber) => {
-    const client = clientOf(fiber.getFiberRef(scopeRef))
+    const client = clientOf(stateOfFiber(fiber))
     return client === undefined ? Effect.succeed(otherwise) : use(client)
   })

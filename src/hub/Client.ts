@@ -8,7 +8,7 @@ import { addMachine, addScope, addTrace, buildEvent, type Report } from "../even
 import { encodeEvent, normalizeEvent, reduceEvent } from "../event/encode.js"
 import { typeOf, valueOf } from "../event/exceptions.js"
 import { identitiesOf } from "../event/failure.js"
-import { normalize } from "../event/normalize.js"
+import { describeValue, normalize } from "../event/normalize.js"
 import { scrubText } from "../event/scrub.js"
 import { StackParser } from "../event/stack.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
@@ -19,6 +19,7 @@ import type { Attachment, Event, EventId } from "../protocol/Event.js"
 import { makeEventId } from "../protocol/Ids.js"
 import { SDK_NAME, SDK_PACKAGE, SDK_VERSION } from "../protocol/Sdk.js"
 import type { SamplingContext } from "../protocol/Trace.js"
+import { type Carrier, stateOf } from "../scope/carrier.js"
 import type { EventHint } from "../scope/EventHint.js"
 import * as ScopeData from "../scope/ScopeData.js"
 import { open as openScope, type ScopeOwner, type ScopeState } from "../scope/ScopeState.js"
@@ -26,7 +27,7 @@ import type { Branch } from "../scope/Trail.js"
 import { type CountedItem, Delivery, type DeliveryStats } from "../transport/Delivery.js"
 import { type Debug, describeError, makeDebug } from "../transport/debug.js"
 import { Outcomes } from "../transport/Outcomes.js"
-import type { Sender, Transport } from "../transport/Transport.js"
+import { openSilently, type Sender, type Transport } from "../transport/Transport.js"
 import type { ResolvedOptions } from "./Options.js"
 import { type Admission, type Registration, Registry } from "./Registry.js"
 
@@ -50,19 +51,23 @@ export class Client implements ScopeOwner {
   /** The global scope of this hub. */
   globalScope: ScopeData.ScopeData
   isOpen = true
-  /** The scope of the program itself, for what is reported from outside any part of it. */
-  mainState: () => ScopeState = () => openScope(this)
+  /** Set by `Atexit`: sends what is pending while nothing asynchronous runs any more. */
+  drainAtExit: (() => void) | undefined
+  /** The scope that the hub was opened with. */
+  opened: ScopeState
+  #main: Carrier | undefined
+  readonly #takeBack: Array<() => void> = []
 
   #inCallback = false
 
   constructor(
     readonly options: ResolvedOptions,
-    transport: Transport.Service,
-    readonly outer: ScopeOwner | undefined
+    transport: Transport.Service
   ) {
     this.debug = makeDebug(options.debug)
     this.registry = new Registry(this.debug)
     this.outcomes = new Outcomes(options.sendClientReports)
+    this.opened = openScope(this)
     this.globalScope = ScopeData.applyContext(ScopeData.empty, options.initialScope)
     this.parser = new StackParser({
       projectRoot: options.projectRoot,
@@ -74,10 +79,20 @@ export class Client implements ScopeOwner {
     this.debug(options.dsn === undefined ? "no DSN: nothing will be sent" : `opened for ${String(options.dsn)}`)
   }
 
-  /** The place to report from what is no part of the program, seen from where it began: all that was started since is below. */
-  mainPlace(): Place {
-    const state = this.mainState()
-    return { state, branch: state.trail.root, now: Date.now(), span: undefined }
+  /** Told of the carrier that is where the program itself is. */
+  settled(carrier: Carrier): void {
+    this.#main = carrier
+  }
+
+  /**
+   * The place to report from what is no part of the program, or is all of it: it sees what was recorded in any of its fibers.
+   *
+   * @param carrier of the code that is running, if that belongs to the program
+   */
+  mainPlace(carrier: Carrier | undefined = this.#main): Place {
+    const state = carrier === undefined ? this.opened : stateOf(carrier)
+    const own = state.owner === this ? state : this.opened
+    return { state: own, branch: own.trail.root, now: Date.now(), span: undefined }
   }
 
   get maxBreadcrumbs(): number {
@@ -112,29 +127,30 @@ export class Client implements ScopeOwner {
 
   addBreadcrumb(breadcrumb: Breadcrumb, hint: BreadcrumbHint, place: Omit<Place, "span">): void {
     if (!this.isOpen || this.delivery === undefined || this.options.maxBreadcrumbs === 0) return
+    this.attempt("a breadcrumb", () => this.#addBreadcrumb(breadcrumb, hint, place))
+  }
+
+  #addBreadcrumb(breadcrumb: Breadcrumb, hint: BreadcrumbHint, place: Omit<Place, "span">): void {
     const dated =
       breadcrumb.timestamp === undefined ? { timestamp: place.now / 1000, ...breadcrumb } : { ...breadcrumb }
     dated.timestamp ??= place.now / 1000
     const kept = this.options.beforeBreadcrumb === undefined ? dated : this.#beforeBreadcrumb(dated, hint)
-    if (kept === undefined) return
-    if (kept.data !== undefined) kept.data = snapshotData(kept.data)
-    if (kept.message !== undefined) kept.message = scrubText(String(kept.message))
-    place.state.trail.push(place.branch, kept)
+    if (kept !== undefined) place.state.trail.push(place.branch, snapshot(kept))
   }
 
-  /** Whether everything pending was answered within `timeoutMillis`. Holds the process open no longer than that. */
-  flush(timeoutMillis: number): Promise<boolean> {
-    return new Promise((resolve) => this.flushWith(timeoutMillis, resolve))
-  }
-
-  /** As `flush`; the function it returns gives up waiting. */
-  flushWith(timeoutMillis: number, done: (drained: boolean) => void): () => void {
+  /**
+   * Tells whether everything pending was answered within `timeoutMillis`. Holds the process open no longer than that. The function
+   * it returns gives up waiting.
+   *
+   * @param isLast whether nothing is going to be sent afterwards: then also what is lost meanwhile is told
+   */
+  flush(timeoutMillis: number, done: (drained: boolean) => void, isLast = false): () => void {
     const { delivery } = this
     if (delivery === undefined) {
       done(true)
       return () => {}
     }
-    delivery.sendReport()
+    const reports = delivery.sendReport()
     if (delivery.pending === 0 || timeoutMillis <= 0) {
       done(delivery.pending === 0)
       return () => {}
@@ -144,9 +160,13 @@ export class Client implements ScopeOwner {
       forget()
       done(false)
     }, timeoutMillis)
-    forget = delivery.whenIdle(() => {
+    const settled = (): void => {
       clearTimeout(timer)
       done(true)
+    }
+    forget = delivery.whenSettled(() => {
+      // A report that was itself lost on the way is to wait for a better time.
+      if (reports || !isLast || !delivery.sendReport(settled)) settled()
     })
     return () => {
       clearTimeout(timer)
@@ -154,11 +174,17 @@ export class Client implements ScopeOwner {
     }
   }
 
+  /** What takes back something that was installed for as long as the hub is open. */
+  onClose(takeBack: () => void): void {
+    this.#takeBack.push(takeBack)
+  }
+
   /** Takes back everything that was installed; nothing is reported or sent afterwards. */
   close(): void {
     if (!this.isOpen) return
     this.isOpen = false
     this.registry.close()
+    for (const takeBack of this.#takeBack.splice(0)) takeBack()
     this.delivery?.close()
     this.debug("closed")
   }
@@ -207,7 +233,8 @@ export class Client implements ScopeOwner {
     const scope = addScope(event, [this.globalScope, state.isolation, state.current], report.context)
     addTrace(event, place.span ?? report.failure?.primary?.span, state.propagation)
     addMachine(event, place.now)
-    event.breadcrumbs = { values: [...(event.breadcrumbs?.values ?? []), ...state.trail.visibleFrom(place.branch)] }
+    const breadcrumbs = [...(event.breadcrumbs?.values ?? []), ...state.trail.visibleFrom(place.branch)]
+    event.breadcrumbs = { values: breadcrumbs.slice(-this.options.maxBreadcrumbs || breadcrumbs.length) }
     event.sdk = this.#sdk(integrations)
     const hint = this.#hint(report, scope.attachments)
     const processed = this.#runProcessors(event, hint, integrations, scope.processors)
@@ -289,7 +316,7 @@ export class Client implements ScopeOwner {
     const result = this.#callback(name, () => processor(event, hint), FAILED)
     if (result === null) return undefined
     if (result === FAILED) return event
-    if (isEvent(result)) return result
+    if (isEvent(result)) return identified(result, event)
     this.debug(`${name} returned ${typeof result}, which is no event: it is skipped`)
     return event
   }
@@ -305,7 +332,7 @@ export class Client implements ScopeOwner {
       (error) => (reason = typeOf(error))
     )
     if (result === null) return undefined
-    if (result !== FAILED && isEvent(result)) return result
+    if (result !== FAILED && isEvent(result)) return identified(result, event)
     if (result !== FAILED)
       reason = `nothing, but returned ${(result as unknown) instanceof Promise ? "a promise" : typeof result}`
     this.debug("beforeSend failed: the event is sent without anything that can hold user data")
@@ -319,7 +346,7 @@ export class Client implements ScopeOwner {
     const { category, level, timestamp } = breadcrumb
     const result = this.#callback("beforeBreadcrumb", () => beforeBreadcrumb(breadcrumb, hint), FAILED)
     if (result === null) return undefined
-    if (result === FAILED || typeof result !== "object") return { timestamp, category, level }
+    if (result === FAILED || !isRecord(result)) return { timestamp, category, level }
     return { ...result, timestamp: result.timestamp ?? timestamp }
   }
 
@@ -330,36 +357,38 @@ export class Client implements ScopeOwner {
       const answer = this.#callback("errorSampler", () => errorSampler(event, hint), FAILED)
       const chosen = answer === true ? 1 : answer === false ? 0 : answer
       if (typeof chosen === "number" && chosen >= 0 && chosen <= 1) rate = chosen
-      else {
-        if (answer !== FAILED)
-          this.debug(`errorSampler returned ${String(answer)}, which is no rate: the event is kept`)
-        rate = 1
-      }
+      else if (answer !== FAILED) this.debug(`errorSampler returned ${describeValue(answer, 64)}, which is no rate`)
     }
     return Math.random() < rate
   }
 
-  #attachments(attachments: ReadonlyArray<Attachment>): Array<CountedItem> {
+  #attachments(attachments: unknown): Array<CountedItem> {
     const items: Array<CountedItem> = []
-    for (const attachment of attachments) {
-      const payload = readAttachment(attachment, this.options.maxAttachmentBytes)
-      if (payload === undefined) {
-        this.debug(`the attachment "${attachment.filename}" cannot be read or is too large: it is left out`)
-        continue
-      }
-      items.push({
-        headers: {
-          type: "attachment",
-          filename: attachmentName(attachment),
-          ...(attachment.contentType === undefined ? undefined : { content_type: attachment.contentType }),
-          ...(attachment.attachmentType === undefined ? undefined : { attachment_type: attachment.attachmentType })
-        },
-        payload,
-        category: "attachment",
-        quantity: Math.max(1, payload.byteLength)
-      })
+    for (const attachment of Array.isArray(attachments) ? (attachments as Array<Attachment>) : []) {
+      const item = this.#guard("an attachment", () => this.#attachment(attachment))
+      if (item === undefined) this.debug("an attachment cannot be read or is too large: it is left out")
+      else items.push(item)
     }
     return items
+  }
+
+  #attachment(attachment: Attachment): CountedItem | undefined {
+    const payload = readAttachment(attachment, this.options.maxAttachmentBytes, (bytes) =>
+      this.outcomes.record("invalid", "attachment", bytes)
+    )
+    if (payload === undefined) return undefined
+    const { attachmentType, contentType } = attachment
+    return {
+      headers: {
+        type: "attachment",
+        filename: attachmentName(attachment),
+        ...(typeof contentType === "string" ? { content_type: contentType } : undefined),
+        ...(typeof attachmentType === "string" ? { attachment_type: attachmentType } : undefined)
+      },
+      payload,
+      category: "attachment",
+      quantity: Math.max(1, payload.byteLength)
+    }
   }
 
   #sdk(integrations: ReadonlyArray<Registration>): NonNullable<Event["sdk"]> {
@@ -374,8 +403,8 @@ export class Client implements ScopeOwner {
 
   #envelopeHeaders(event: Event, state: ScopeState): EnvelopeHeaders {
     const traceId = event.contexts?.["trace"]?.["trace_id"]
-    const trace =
-      state.propagation.incoming ?? (typeof traceId === "string" ? this.samplingContext(traceId) : undefined)
+    const incoming = traceId === state.propagation.traceId ? state.propagation.incoming : undefined
+    const trace = incoming ?? (typeof traceId === "string" ? this.samplingContext(traceId) : undefined)
     return {
       event_id: event.event_id,
       sdk: { name: SDK_NAME, version: SDK_VERSION },
@@ -388,7 +417,7 @@ export class Client implements ScopeOwner {
     if (dsn === undefined) return undefined
     const agent = `${SDK_NAME}/${SDK_VERSION}`
     const secret = dsn.secretKey === undefined ? "" : `, sentry_secret=${dsn.secretKey}`
-    const sender: Sender = transport.open({
+    const sender: Sender = openSilently(transport, {
       dsn,
       url: envelopeUrl(dsn),
       headers: {
@@ -432,27 +461,44 @@ export class Client implements ScopeOwner {
     return this.#callback(name, call, undefined)
   }
 
-  /** A hook of an integration that may itself capture. */
-  guard(name: string, call: () => void): void {
+  /** What may throw because of what a program, or an integration, has put into it, and may itself capture. */
+  attempt<A>(name: string, call: () => A): A | undefined {
     try {
-      call()
+      return call()
     } catch (error) {
       this.debug(`${name} threw ${describeError(error)}`)
+      return undefined
     }
   }
 }
 
+/** What a callback makes of an event is still that event. */
+const identified = (made: Event, event: Event): Event => {
+  if (made.event_id === event.event_id && made.timestamp === event.timestamp && made.platform === event.platform)
+    return made
+  const { event_id, platform, timestamp } = event
+  return { ...made, event_id, timestamp: made.timestamp ?? timestamp, platform: made.platform ?? platform }
+}
+
 const isEventId = (id: string | undefined): id is EventId => id !== undefined && /^[0-9a-f]{32}$/.test(id)
 
-/** A copy that nothing can change later; nothing at all where there is nothing in it. */
-const snapshotData = (data: Record<string, unknown>): Record<string, unknown> | undefined => {
+/** As it is now, whatever becomes of what it was made from. */
+const snapshot = (breadcrumb: Breadcrumb): Breadcrumb => {
+  const { data, message } = breadcrumb
+  if (message !== undefined && message !== null)
+    breadcrumb.message = scrubText(describeValue(message, MAX_MESSAGE_LENGTH))
+  if (data === undefined || data === null) return breadcrumb
   const copy = normalize(data, 4, 50)
-  return typeof copy === "object" && Object.keys(copy as object).length > 0
-    ? (copy as Record<string, unknown>)
-    : undefined
+  const isEmpty = typeof copy !== "object" || Object.keys(copy as object).length === 0
+  breadcrumb.data = isEmpty ? undefined : (copy as Record<string, unknown>)
+  return breadcrumb
 }
+
+const MAX_MESSAGE_LENGTH = 8192
 
 const FAILED = Symbol("failed")
 
-const isEvent = (value: unknown): value is Event =>
+const isEvent = (value: unknown): value is Event => isRecord(value) && Object.keys(value).length > 0
+
+const isRecord = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Promise)

@@ -16,12 +16,12 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { EventId } from "../protocol/Event.js"
 import { currentCarrier, stateOf } from "../scope/carrier.js"
-import type { AnyFiber } from "../scope/fiber.js"
 import { inheritedScope } from "../scope/inherited.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
-import { openOwner, type ScopeState, scopeRef, unowned } from "../scope/ScopeState.js"
+import { scopeRef, unowned } from "../scope/ScopeState.js"
 import type { DeliveryStats } from "../transport/Delivery.js"
 import { Transport } from "../transport/Transport.js"
+import { carryIntoAsync } from "./asyncContext.js"
 import { Client } from "./Client.js"
 import { drain, drainAndClose } from "./drain.js"
 import { type DsnError, type Options, type OptionsError, type ResolvedOptions, resolveOptions } from "./Options.js"
@@ -52,7 +52,7 @@ export class Hub extends Context.Tag("effect-faultline/Hub")<Hub, Hub.Service>()
    * @category layers
    */
   static layer(options: Options = {}): Layer.Layer<Hub, DsnError | OptionsError> {
-    return Layer.scopedContext(Effect.map(openHub(options), (hub) => Context.make(Hub, hub)))
+    return Layer.scopedContext(Effect.map(Effect.tap(openHub(options), carryOn), (hub) => Context.make(Hub, hub)))
   }
 
   /**
@@ -125,7 +125,7 @@ export const openHub = (options: Options): Effect.Effect<Hub.Service, DsnError |
     const transport = resolved.transport ?? (yield* Transport)
     const scope = yield* Effect.scope
     const before = yield* FiberRef.get(scopeRef)
-    const client = new Client(resolved, transport, openOwner(before))
+    const client = new Client(resolved, transport)
     const hub = makeHub(client, scope)
     // Not `addFinalizer` of Effect: it would undo what the finalizer does to the FiberRefs.
     yield* Scope.addFinalizer(
@@ -137,13 +137,21 @@ export const openHub = (options: Options): Effect.Effect<Hub.Service, DsnError |
       )
     )
     yield* installSupervisor(client)
-    const opened = inheritedScope(client)
+    const opened = inheritedScope(client).withOuter(before.opened)
     yield* FiberRef.set(scopeRef, opened)
+    client.opened = opened
     yield* Effect.withFiberRuntime<void>((fiber) => {
-      client.mainState = () => mainStateOf(opened, fiber)
+      client.settled(fiber)
       return Effect.void
     })
     return hub
+  })
+
+/** Not before everything is set up: a process in which nothing of the program is asynchronous has no need of it. @internal */
+export const carryOn = ({ client }: Hub.Service): Effect.Effect<void> =>
+  Effect.withFiberRuntime<void>((fiber) => {
+    if (client.delivery !== undefined) client.onClose(carryIntoAsync(fiber))
+    return Effect.void
   })
 
 const makeHub = (client: Client, scope: Scope.Scope): Hub.Service => {
@@ -174,21 +182,11 @@ const unsafeCapture = (client: Client, error: unknown, options: UnsafeCaptureOpt
   return client.capture(report, client.mainPlace())
 }
 
-/** What the fiber that opened the hub knows by now. */
-const mainStateOf = (opened: ScopeState, opener: AnyFiber): ScopeState => {
-  const state = opener.getFiberRef(scopeRef)
-  return state.owner === opened.owner ? state : opened
-}
-
 /** Back to the hub outside this one, or to none. */
 const leaveScope = (client: Client): Effect.Effect<void> =>
-  FiberRef.update(scopeRef, (state) => {
-    if (state.owner !== client) return state
-    return client.outer === undefined ? unowned : state.withOwner(client.outer)
-  })
+  FiberRef.update(scopeRef, (state) => (state.owner === client ? (state.outer ?? unowned) : state))
 
-/** @internal */
-export const environment: Config.Config<Options> = Config.map(
+const environment: Config.Config<Options> = Config.map(
   Config.all({
     dsn: Config.option(Config.redacted("SENTRY_DSN")),
     release: Config.option(Config.string("SENTRY_RELEASE")),

@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { Hub } from "./Hub.js"
@@ -41,52 +41,74 @@ export type IntegrationLayer<E = never, R = never> = Layer.Layer<never, E, Hub |
 export const make = <E = never, R = never>(
   name: string,
   setup: (hub: Hub.Service) => Effect.Effect<Hooks, E, R>
-): IntegrationLayer<E, Exclude<R, Scope.Scope>> =>
+): IntegrationLayer<E, Exclude<R, Scope.Scope>> => {
+  const definition: Definition = { name, setup: setup as Definition["setup"] }
+  const layer = Layer.scopedDiscard(Effect.flatMap(Hub, (hub) => build(hub, definition, "user")))
+  definitions.set(layer, definition)
+  return layer as IntegrationLayer<E, Exclude<R, Scope.Scope>>
+}
+
+/**
+ * Several integrations as one layer, built in this order and closed in the reverse. (One layer on top of another for each would
+ * be the same, at twenty times the price.)
+ *
+ * @param layers made by `make`; of each whether it is a default, which gives way to a user's of the same name
+ * @internal
+ */
+export const all = (layers: ReadonlyArray<readonly [layer: IntegrationLayer, priority: Priority]>): IntegrationLayer =>
   Layer.scopedDiscard(
-    Effect.gen(function* () {
-      const hub = yield* Hub
-      const priority = yield* CurrentPriority
-      if (priority === "user") return yield* install(hub, name, yield* setup(hub), priority)
-      return yield* Effect.matchCauseEffect(setup(hub), {
-        onFailure: (cause) =>
-          Effect.sync(() => hub.client.debug(`the integration "${name}" is left out: ${String(cause)}`)),
-        onSuccess: (hooks) => install(hub, name, hooks, priority)
-      })
-    })
-  )
+    Effect.flatMap(Hub, (hub) =>
+      Effect.forEach(
+        layers.filter(([, priority]) => priority === "user" || hub.options.defaultIntegrations),
+        ([layer, priority]) => build(hub, definitions.get(layer) as Definition, priority),
+        { discard: true }
+      )
+    )
+  ) as IntegrationLayer
 
-/** Marks the integrations of a layer as defaults: a user's of the same name takes their place. @internal */
-export const asDefaults = <E, R>(layer: IntegrationLayer<E, R>): IntegrationLayer<E, R> =>
-  Layer.unwrapEffect(
-    Effect.map(Hub, (hub): IntegrationLayer<E, R> => {
-      if (!hub.options.defaultIntegrations) return Layer.empty
-      return Layer.provide(layer, Layer.succeed(CurrentPriority, "default"))
-    })
-  )
+/** Whether a layer is an integration as `make` makes it, with nothing around it. @internal */
+export const isIntegration = (layer: object): boolean => definitions.has(layer)
 
-class CurrentPriority extends Context.Reference<CurrentPriority>()("effect-faultline/Integration/CurrentPriority", {
-  defaultValue: (): Priority => "user"
-}) {}
+interface Definition {
+  readonly name: string
+  readonly setup: (hub: Hub.Service) => Effect.Effect<Hooks, unknown, Scope.Scope>
+}
+
+const definitions = new WeakMap<object, Definition>()
+
+const build = (
+  hub: Hub.Service,
+  { name, setup }: Definition,
+  priority: Priority
+): Effect.Effect<void, unknown, Scope.Scope> => {
+  const installed = Effect.flatMap(
+    Effect.suspend(() => setup(hub)),
+    (hooks) => install(hub, name, hooks, priority)
+  )
+  return priority === "user"
+    ? installed
+    : Effect.catchAllCause(installed, (cause) =>
+        Effect.sync(() => hub.client.debug(`the integration "${name}" is left out: ${String(cause)}`))
+      )
+}
 
 const install = (
-  hub: Hub.Service,
+  { client }: Hub.Service,
   name: string,
   hooks: Hooks,
   priority: Priority
 ): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const { registry } = hub.client
-    const scope = yield* Effect.scope
+  Effect.flatMap(Effect.scope, (scope) => {
+    const { registry } = client
     const registration = registry.register(name, hooks.onLog === undefined ? hooks : listening(hooks), priority)
+    const close = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+      if (registration.isActive) client.attempt(`onExit of the integration "${name}"`, () => hooks.onExit?.(exit))
+      registry.unregister(registration, exit._tag === "Failure" ? exit.cause : undefined)
+      return hooks.onLog === undefined ? Effect.void : removeOwnLogger
+    }
     // Not `addFinalizer` of Effect: it would undo what the finalizer does to the FiberRefs.
-    yield* Scope.addFinalizerExit(scope, (exit) =>
-      Effect.suspend(() => {
-        if (registration.isActive) hub.client.guard(`onExit of the integration "${name}"`, () => hooks.onExit?.(exit))
-        registry.unregister(registration, exit._tag === "Failure" ? exit.cause : undefined)
-        return removeOwnLogger
-      })
-    )
-    if (hooks.onLog !== undefined && hub.isEnabled()) yield* addLoggerWhereMissing
+    const closing = Scope.addFinalizerExit(scope, (exit) => Effect.suspend(() => close(exit)))
+    return hooks.onLog === undefined ? closing : Effect.zipRight(closing, addLoggerWhereMissing)
   })
 
 /** The same hooks, with log lines to be heard as long as they are the active ones. */

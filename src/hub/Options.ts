@@ -5,6 +5,7 @@
  */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import { type Dsn, isDsnProblem, parseDsn } from "../protocol/Dsn.js"
@@ -154,14 +155,14 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
     release: text(options.release),
     environment: text(options.environment) ?? "production",
     dist: text(options.dist),
-    serverName: options.serverName === "" ? undefined : (options.serverName ?? hostname),
+    serverName: text(options.serverName ?? hostname),
     sampleRate: options.sampleRate ?? 1,
     errorSampler: options.errorSampler,
     maxBreadcrumbs: options.maxBreadcrumbs ?? 100,
     beforeSend: options.beforeSend,
     beforeBreadcrumb: options.beforeBreadcrumb,
     ignoreErrors: options.ignoreErrors ?? [],
-    shutdownTimeoutMillis: Math.max(0, Duration.toMillis(options.shutdownTimeout ?? "2 seconds")),
+    shutdownTimeoutMillis: timerMillis(options.shutdownTimeout ?? "2 seconds"),
     sendDefaultPii: options.sendDefaultPii ?? false,
     attachStacktrace: options.attachStacktrace ?? false,
     maxValueLength: options.maxValueLength,
@@ -181,6 +182,10 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
   }
 }
 
+/** Within what a timer can wait: it takes a longer time for none. */
+const timerMillis = (duration: Duration.DurationInput): number =>
+  Math.min(Math.max(0, Duration.toMillis(duration)), 2 ** 31 - 1)
+
 type Check = (value: unknown) => string | undefined
 
 const isText: Check = (value) => (typeof value === "string" ? undefined : "must be a string")
@@ -197,22 +202,20 @@ const isListOf =
   (value) =>
     Array.isArray(value) && value.every(test) ? undefined : `must be a list of ${what}`
 const isDuration: Check = (value) => {
-  try {
-    return Duration.isDuration(Duration.decode(value as Duration.DurationInput)) ? undefined : NOT_A_DURATION
-  } catch {
-    return NOT_A_DURATION
-  }
+  // `Duration` reads both as no time at all.
+  const duration = value === null || Number.isNaN(value) ? Option.none() : Duration.decodeUnknown(value)
+  return Option.isSome(duration) ? undefined : 'must be a duration: milliseconds, or a text such as "2 seconds"'
 }
 const isTransport: Check = (value) =>
   isFunction((value as { open?: unknown } | null)?.open) === undefined
     ? undefined
     : "must be a transport (an object with `open`)"
 
-const NOT_A_DURATION = 'must be a duration: milliseconds, or a text such as "2 seconds"'
-
 const checks: { readonly [K in keyof Options]-?: Check } = {
   dsn: (value) =>
-    typeof value === "string" || Redacted.isRedacted(value) ? undefined : "must be a string or Redacted",
+    typeof (Redacted.isRedacted(value) ? Redacted.value(value) : value) === "string"
+      ? undefined
+      : "must be a string or Redacted",
   release: isText,
   environment: isText,
   dist: isText,
@@ -251,13 +254,24 @@ const check = (options: Options): void => {
     if (!Object.hasOwn(checks, option)) {
       throw new OptionsError({ option, reason: "does not exist", nearest: nearestOption(option) })
     }
-    const problem = value === undefined ? undefined : checks[option as keyof Options](value)
+    const problem = value === undefined ? undefined : guarded(checks[option as keyof Options])(value)
     if (problem !== undefined) throw new OptionsError({ option, reason: problem })
   }
 }
 
+/** Looking at a value may throw, if it is a proxy: then it is not what it should be. */
+const guarded =
+  (check: Check): Check =>
+  (value) => {
+    try {
+      return check(value)
+    } catch {
+      return "cannot be read"
+    }
+  }
+
 const text = (value: string | undefined): string | undefined =>
-  value === undefined || value === "" ? undefined : value
+  value === undefined || value === "" ? undefined : value.toWellFormed()
 
 const resolveDsn = (dsn: Options["dsn"]): Dsn | undefined => {
   const written = Redacted.isRedacted(dsn) ? Redacted.value(dsn) : dsn

@@ -8,10 +8,10 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import type { Attachment, Level, User } from "../protocol/Event.js"
-import { branchOf } from "../scope/carrier.js"
+import { branchOf, stateOfFiber } from "../scope/carrier.js"
 import { type AnyFiber, currentFiber, setFiberRef } from "../scope/fiber.js"
 import * as ScopeData from "../scope/ScopeData.js"
-import { openOwner, type ScopeState, scopeRef } from "../scope/ScopeState.js"
+import { type ScopeState, scopeRef } from "../scope/ScopeState.js"
 import { ScopeWriter } from "../scope/ScopeWriter.js"
 import { clientOf, placeOf } from "./report.js"
 
@@ -56,7 +56,7 @@ export const setContext = (key: string, context: Readonly<Record<string, unknown
  * @since 0.1.0
  * @category setters
  */
-export const setExtra = (key: string, value: unknown): Effect.Effect<void> => setExtras({ [key]: value })
+export const setExtra = (key: string, value: unknown): Effect.Effect<void> => writer.setExtra(key, value)
 
 /**
  * @since 0.1.0
@@ -121,8 +121,8 @@ export const configureScope = (context: ScopeData.ScopeContext): Effect.Effect<v
  * @category setters
  */
 export const clearScope: Effect.Effect<void> = Effect.withFiberRuntime((fiber) => {
-  const state = fiber.getFiberRef(scopeRef)
-  if (openOwner(state) === undefined) return Effect.void
+  const state = stateOfFiber(fiber)
+  if (state.owner === undefined) return Effect.void
   state.trail.clear()
   setFiberRef(fiber as AnyFiber, scopeRef, state.withIsolation(ScopeData.clear(state.isolation)))
   return Effect.void
@@ -140,7 +140,7 @@ export const clearScope: Effect.Effect<void> = Effect.withFiberRuntime((fiber) =
  */
 export const addBreadcrumb = (breadcrumb: Breadcrumb, hint: BreadcrumbHint = {}): Effect.Effect<void> =>
   Effect.withFiberRuntime((fiber) => {
-    const state = fiber.getFiberRef(scopeRef)
+    const state = stateOfFiber(fiber)
     clientOf(state)?.addBreadcrumb(breadcrumb, hint, placeOf(fiber, state))
     return Effect.void
   })
@@ -203,9 +203,9 @@ export const withIsolationScope: {
 class FiberWriter extends ScopeWriter<Effect.Effect<void>> {
   protected change(change: (scope: ScopeData.ScopeData) => ScopeData.ScopeData): Effect.Effect<void> {
     return Effect.withFiberRuntime((fiber) => {
-      const state = fiber.getFiberRef(scopeRef)
-      if (openOwner(state) === undefined) return Effect.void
-      const isolation = change(state.isolation)
+      const state = stateOfFiber(fiber)
+      if (state.owner === undefined) return Effect.void
+      const isolation = clientOf(state)?.attempt("a scope", () => change(state.isolation)) ?? state.isolation
       if (isolation !== state.isolation) setFiberRef(fiber as AnyFiber, scopeRef, state.withIsolation(isolation))
       return Effect.void
     })
@@ -226,9 +226,10 @@ const within = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<A, E, R>((fiber) => {
-      const before = fiber.getFiberRef(scopeRef)
-      if (openOwner(before) === undefined) return restore(self)
-      setFiberRef(fiber as AnyFiber, scopeRef, enter(before, fiber as AnyFiber))
+      const before = stateOfFiber(fiber)
+      const inside = clientOf(before)?.attempt("a scope", () => enter(before, fiber))
+      if (inside === undefined) return restore(self)
+      setFiberRef(fiber as AnyFiber, scopeRef, inside)
       const end = (): void => {
         // Batched requests continue an effect on another fiber than the one that began it.
         const now = currentFiber() ?? fiber

@@ -3,15 +3,15 @@ import * as Effect from "effect/Effect"
 import type { Client } from "./Client.js"
 
 /** Waits by the real clock, also under a test's, which would stand still. @internal */
-export const drain = (client: Client, timeoutMillis: number): Effect.Effect<boolean> =>
+export const drain = (client: Client, timeoutMillis: number, isLast = false): Effect.Effect<boolean> =>
   Effect.async<boolean>((resume) => {
-    const giveUp = client.flushWith(timeoutMillis, (drained) => resume(Effect.succeed(drained)))
+    const giveUp = client.flush(timeoutMillis, (drained) => resume(Effect.succeed(drained)), isLast)
     return Effect.sync(giveUp)
   })
 
 /** Drains within the timeout (by default that of the options) and closes. @internal */
 export const drainAndClose = (client: Client, timeout?: Duration.DurationInput): Effect.Effect<boolean> =>
   Effect.tap(
-    drain(client, timeout === undefined ? client.options.shutdownTimeoutMillis : Duration.toMillis(timeout)),
+    drain(client, timeout === undefined ? client.options.shutdownTimeoutMillis : Duration.toMillis(timeout), true),
     () => Effect.sync(() => client.close())
   )

@@ -1,12 +1,12 @@
 /**
  * How integrations hear of log lines.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as HashSet from "effect/HashSet"
 import * as Logger from "effect/Logger"
+import { stateOfFiber } from "../scope/carrier.js"
 import { currentFiber } from "../scope/fiber.js"
-import { scopeRef } from "../scope/ScopeState.js"
 import type { Client } from "./Client.js"
 import { patchMethod, refCounted } from "./patch.js"
 import { clientOf } from "./report.js"
@@ -33,22 +33,28 @@ export const watchLogs = refCounted(() =>
 )
 
 /** For a program without `Logger.tracerLogger`: a logger of our own, in the FiberRefs of the fiber that runs this. @internal */
-export const addLoggerWhereMissing: Effect.Effect<void> = FiberRef.update(FiberRef.currentLoggers, (loggers) =>
-  HashSet.has(loggers, Logger.tracerLogger) ? loggers : HashSet.add(loggers, ownLogger)
+export const addLoggerWhereMissing: Effect.Effect<void> = Effect.flatMap(
+  FiberRef.get(FiberRef.currentLoggers),
+  (loggers) =>
+    HashSet.has(loggers, Logger.tracerLogger)
+      ? Effect.void
+      : FiberRef.set(FiberRef.currentLoggers, HashSet.add(loggers, ownLogger))
 )
 
 /** @internal */
-export const removeOwnLogger: Effect.Effect<void> = FiberRef.update(FiberRef.currentLoggers, (loggers) =>
-  HashSet.has(loggers, ownLogger) ? HashSet.remove(loggers, ownLogger) : loggers
+export const removeOwnLogger: Effect.Effect<void> = Effect.flatMap(FiberRef.get(FiberRef.currentLoggers), (loggers) =>
+  HashSet.has(loggers, ownLogger)
+    ? FiberRef.set(FiberRef.currentLoggers, HashSet.remove(loggers, ownLogger))
+    : Effect.void
 )
 
 const tell = (options: Logger.Logger.Options<unknown>): void => {
   const fiber = currentFiber()
   if (fiber === undefined) return
-  const client: Client | undefined = clientOf(fiber.getFiberRef(scopeRef))
+  const client: Client | undefined = clientOf(stateOfFiber(fiber))
   if (client === undefined) return
   for (const { hooks, name } of client.registry.having("onLog")) {
-    client.guard(`onLog of the integration "${name}"`, () => hooks.onLog?.(options))
+    client.attempt(`onLog of the integration "${name}"`, () => hooks.onLog?.(options))
   }
 }
 

@@ -1,19 +1,18 @@
 /**
  * From an error to a report, and from whatever runs to the hub it reports to.
  */
-import * as Cause from "effect/Cause"
 import type { Report } from "../event/build.js"
 import type { MechanismInput } from "../event/exceptions.js"
-import { failureOf, failureOfCause } from "../event/failure.js"
+import { failureOf, failureOfCause, isCause } from "../event/failure.js"
 import type { EventId } from "../protocol/Event.js"
 import { branchOf, type Carrier, Cell, replaceState, stateOf } from "../scope/carrier.js"
 import { fiberNow } from "../scope/fiber.js"
 import * as ScopeData from "../scope/ScopeData.js"
-import { openOwner, type ScopeState } from "../scope/ScopeState.js"
+import type { ScopeState } from "../scope/ScopeState.js"
 import type { Client, Place } from "./Client.js"
 
-/** The hub that a scope reports to: the innermost that is open. @internal */
-export const clientOf = (state: ScopeState): Client | undefined => openOwner(state) as Client | undefined
+/** The hub that a scope reports to. @internal */
+export const clientOf = (state: ScopeState): Client | undefined => state.owner as Client | undefined
 
 /** @internal */
 export const placeOf = (carrier: Carrier, state: ScopeState = stateOf(carrier)): Place =>
@@ -31,6 +30,16 @@ export const captureAt = (carrier: Carrier, report: Report): EventId | undefined
   return id
 }
 
+/** The same for what a program hands over, which may throw when it is looked at. @internal */
+export const attemptCapture = (carrier: Carrier | undefined, report: () => Report | undefined): EventId | undefined => {
+  const client = carrier === undefined ? undefined : clientOf(stateOf(carrier))
+  if (carrier === undefined || client === undefined) return undefined
+  return client.attempt("a capture", () => {
+    const built = report()
+    return built === undefined ? undefined : captureAt(carrier, built)
+  })
+}
+
 /** @internal */
 export interface ReportInput {
   readonly mechanism: MechanismInput
@@ -44,7 +53,7 @@ export interface ReportInput {
 
 /** What an error or a Cause is as a report; `undefined` where there is nothing but interruption. @internal */
 export const reportOf = (error: unknown, input: ReportInput): Report | undefined => {
-  const cause = Cause.isCause(error) ? error : undefined
+  const cause = isCause(error) ? error : undefined
   const failure = cause === undefined ? failureOf(error) : failureOfCause(cause)
   if (failure.primary === undefined) return undefined
   return { ...input, level: input.level ?? "error", failure, cause }

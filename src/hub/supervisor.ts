@@ -8,8 +8,8 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import type * as Option from "effect/Option"
 import * as Supervisor from "effect/Supervisor"
-import { branchOf, branchOff } from "../scope/carrier.js"
-import { type AnyFiber, currentFiber, setFiberRef } from "../scope/fiber.js"
+import { adopt, branchOf, branchOff, startRoot } from "../scope/carrier.js"
+import { type AnyFiber, currentFiber } from "../scope/fiber.js"
 import { scopeRef } from "../scope/ScopeState.js"
 import type { Client } from "./Client.js"
 
@@ -28,6 +28,23 @@ export const uninstallSupervisor = (client: Client): Effect.Effect<void> => {
   const supervisor = supervisors.get(client)
   if (supervisor === undefined) return Effect.void
   return FiberRef.update(FiberRef.currentSupervisor, (current) => without(current, supervisor) ?? Supervisor.none)
+}
+
+/**
+ * For the hub of a whole process: also over the root fibers of runtimes that know of no hub (`Effect.runPromise`). Installed
+ * before; the function it returns takes it back.
+ *
+ * @internal
+ */
+export const superviseAll = (client: Client): (() => void) => {
+  const supervisor = supervisors.get(client)
+  if (supervisor === undefined) return () => {}
+  // SAFETY: where a fiber holds no value of its own, Effect reads `initial`. Without it such fibers are the process's own.
+  const ref = FiberRef.currentSupervisor as unknown as { initial: Supervisor.Supervisor<unknown> }
+  ref.initial = ref.initial === Supervisor.none ? supervisor : ref.initial.zip(supervisor)
+  return () => {
+    ref.initial = without(ref.initial, supervisor) ?? Supervisor.none
+  }
 }
 
 const supervisors = new WeakMap<Client, Supervisor.Supervisor<void>>()
@@ -49,23 +66,23 @@ class HubSupervisor extends Supervisor.AbstractSupervisor<void> {
     if (parent._tag === "Some") branchOff(parent.value, fiber)
     else this.#startRoot(fiber)
     for (const { hooks, name } of this.client.registry.having("onFiberStart")) {
-      this.client.guard(`onFiberStart of the integration "${name}"`, () => hooks.onFiberStart?.(fiber, parent))
+      this.client.attempt(`onFiberStart of the integration "${name}"`, () => hooks.onFiberStart?.(fiber, parent))
     }
   }
 
   #startRoot(fiber: AnyFiber): void {
     const state = fiber.getFiberRef(scopeRef)
+    if (state.owner === undefined) adopt(fiber, this.client)
     if (state.owner !== this.client) return
     // Nothing says which fiber the runtime was taken from; the one that uses it now is the next best thing.
     const starter = currentFiber()
-    const branch = starter === undefined ? state.trail.root : branchOf(starter, state)
-    setFiberRef(fiber, scopeRef, state.forRoot(branch))
+    startRoot(fiber, starter === undefined ? state.trail.root : branchOf(starter, state))
   }
 
   override onEnd<A, E>(exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>): void {
     if (exit._tag === "Success" || !this.client.isOpen) return
     for (const { hooks, name } of this.client.registry.having("onFiberEnd")) {
-      this.client.guard(`onFiberEnd of the integration "${name}"`, () => hooks.onFiberEnd?.(exit, fiber))
+      this.client.attempt(`onFiberEnd of the integration "${name}"`, () => hooks.onFiberEnd?.(exit, fiber))
     }
   }
 }

@@ -5,9 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { Client } from "../hub/Client.js"
-import { drain } from "../hub/drain.js"
 import * as Integration from "../hub/Integration.js"
-import { describeError, writeLine } from "../transport/debug.js"
+import { writeLine } from "../transport/debug.js"
 import { GRACE_MILLIS } from "../transport/exitSender.js"
 
 /**
@@ -33,29 +32,10 @@ export interface Options {
 export const layer = (options: Options = {}): Integration.IntegrationLayer =>
   Integration.make("atexit", ({ client }) =>
     Effect.sync(() => {
-      const { shutdownTimeoutMillis: timeout } = client.options
-      const announce = announcer(client, options.callback ?? printPending, timeout / 1000)
-      return {
-        onHubClose: drainWithin(client, timeout, announce),
-        activate: () => atProcessEnd(client, timeout, announce)
-      }
+      const shutdown = new Shutdown(client, options.callback ?? printPending)
+      return { onHubClose: shutdown.drain, activate: () => shutdown.watchProcess() }
     })
   )
-
-type Announce = (pending: number) => void
-
-const announcer = (client: Client, callback: NonNullable<Options["callback"]>, seconds: number): Announce => {
-  let announced = false
-  return (pending) => {
-    if (announced) return
-    announced = true
-    try {
-      callback(pending, seconds)
-    } catch (error) {
-      client.debug(`the callback of atexit threw ${describeError(error)}`)
-    }
-  }
-}
 
 /** The wording of Sentry's own SDKs. */
 const printPending = (pending: number, seconds: number): void => {
@@ -64,46 +44,108 @@ const printPending = (pending: number, seconds: number): void => {
   writeLine(`Press Ctrl-${process.platform === "win32" ? "Break" : "C"} to quit`)
 }
 
-/** The hub's finalizer. It ends by its own timer: nothing a transport does can hold it up, nor a clock that stands still. */
-const drainWithin = (client: Client, timeout: number, announce: Announce): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    if (timeout <= 0 || (yield* drain(client, Math.min(GRACE_MILLIS, timeout)))) return
-    announce(client.delivery?.pending ?? 0)
-    yield* drain(client, timeout - GRACE_MILLIS)
+/** The end of a program, with the time there is for it: one limit, in whichever ways it comes to its end. */
+class Shutdown {
+  #left: number
+  #waitingSince: number | undefined
+  #announced = false
+  #reported = false
+
+  constructor(
+    readonly client: Client,
+    readonly callback: NonNullable<Options["callback"]>
+  ) {
+    this.#left = client.options.shutdownTimeoutMillis
+  }
+
+  /** When the hub closes. It ends by its own timers: nothing a transport does can hold it up, nor a clock that stands still. */
+  readonly drain: Effect.Effect<void> = Effect.async<void>((resume) => {
+    // `process.exit` may come in between.
+    const onExit = (): void => this.#drainNow()
+    process.on("exit", onExit)
+    this.#wait(() => {
+      process.off("exit", onExit)
+      resume(Effect.void)
+    })
+    return Effect.sync(() => process.off("exit", onExit))
   })
 
-/** For programs whose hub nobody closes. Returns what takes the listeners back. */
-const atProcessEnd = (client: Client, timeout: number, announce: Announce): (() => void) => {
-  const { delivery } = client
-  if (delivery === undefined || timeout <= 0) return () => {}
-  let left = timeout
+  /** For programs whose hub nobody closes. Returns what takes the listeners back. */
+  watchProcess(): () => void {
+    if (this.client.delivery === undefined || this.#left <= 0) return () => {}
+    // The loop has run dry: waiting fills it again, for as long as there is something to wait for, and time.
+    const onBeforeExit = (): void => this.#wait(() => {})
+    const onExit = (): void => this.#drainNow()
+    process.on("beforeExit", onBeforeExit)
+    process.on("exit", onExit)
+    this.client.drainAtExit = onExit
+    return () => {
+      process.off("beforeExit", onBeforeExit)
+      process.off("exit", onExit)
+      if (this.client.drainAtExit === onExit) this.client.drainAtExit = undefined
+    }
+  }
 
-  const wait = (millis: number, then: () => void): void => {
-    const begun = performance.now()
-    client.flushWith(Math.min(millis, left), () => {
-      left -= performance.now() - begun
-      then()
-    })
+  #wait(done: () => void): void {
+    const { client } = this
+    const { delivery } = client
+    if (delivery === undefined || this.#remaining <= 0 || this.#waitingSince !== undefined) return done()
+    // Told once: a report that does not arrive would have the loop go round for it until the time is up.
+    if (delivery.pendingEvents === 0 && this.#reported) return done()
+    this.#reported = true
+    delivery.sendReport()
+    if (delivery.pending === 0) return done()
+    this.#waitingSince = performance.now()
+    const finish = (): void => {
+      this.#left = this.#remaining
+      this.#waitingSince = undefined
+      done()
+    }
+    const onGrace = (drained: boolean): void => {
+      if (drained) return finish()
+      this.#announce(delivery.pendingEvents)
+      if (this.#remaining <= 0) return finish()
+      this.#waitOrQuit(finish)
+    }
+    client.flush(Math.min(GRACE_MILLIS, this.#left), onGrace, true)
   }
-  // The loop has run dry: waiting fills it again, for as long as there is something to wait for, and time.
-  const onBeforeExit = (): void => {
-    if (delivery.pending === 0 || left <= 0) return
-    wait(GRACE_MILLIS, () => {
-      if (delivery.pending === 0 || left <= 0) return
-      announce(delivery.pending)
-      wait(left, () => {})
-    })
+
+  /** Where something listens to Ctrl-C, it would not end the wait, though that is what was promised. */
+  #waitOrQuit(done: () => void): void {
+    let ended = false
+    let stopWaiting = (): void => {}
+    const end = (): void => {
+      if (ended) return
+      ended = true
+      process.off("SIGINT", quit)
+      stopWaiting()
+      done()
+    }
+    const quit = (): void => {
+      this.#left = 0
+      end()
+    }
+    if (process.listenerCount("SIGINT") > 0) process.on("SIGINT", quit)
+    stopWaiting = this.client.flush(this.#remaining, end, true)
   }
-  const onExit = (): void => {
-    if (delivery.pending === 0) return delivery.drainAtExit(left, announce)
+
+  #drainNow(): void {
+    const { delivery } = this.client
+    if (delivery === undefined) return
     // With a listener in the way, Ctrl-C would do nothing until the wait is over.
-    process.removeAllListeners("SIGINT")
-    delivery.drainAtExit(left, announce)
+    if (delivery.pending > 0) process.removeAllListeners("SIGINT")
+    delivery.drainAtExit(this.#remaining, (pending) => this.#announce(pending))
   }
-  process.on("beforeExit", onBeforeExit)
-  process.on("exit", onExit)
-  return () => {
-    process.off("beforeExit", onBeforeExit)
-    process.off("exit", onExit)
+
+  get #remaining(): number {
+    return this.#waitingSince === undefined ? this.#left : this.#left - (performance.now() - this.#waitingSince)
+  }
+
+  #announce(pending: number): void {
+    if (this.#announced || pending === 0) return
+    this.#announced = true
+    this.client.attempt("the callback of atexit", () =>
+      this.callback(pending, this.client.options.shutdownTimeoutMillis / 1000)
+    )
   }
 }

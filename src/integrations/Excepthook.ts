@@ -4,20 +4,21 @@
  * @since 0.1.0
  */
 
+import type { EventEmitter } from "node:events"
 import { isMainThread } from "node:worker_threads"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { Client } from "../hub/Client.js"
 import * as Integration from "../hub/Integration.js"
 import { OptionsError } from "../hub/Options.js"
 import { reportOf } from "../hub/report.js"
+import { type AnyFiber, currentFiber } from "../scope/fiber.js"
 
 /**
  * @since 0.1.0
  * @category models
  */
 export interface Options {
-  /** Whether uncaught exceptions of an interactive session (`node -i`) are reported, too. Default: `false`. */
+  /** Whether errors of an interactive session (`node -i`) are reported, too. Default: `false`. */
   readonly alwaysRun?: boolean | undefined
 }
 
@@ -27,9 +28,12 @@ export interface Options {
  * - the failure with which whatever this layer is provided to ends, also that of a layer that cannot be built (but not
  *   interruption alone);
  * - exceptions nobody caught and rejections nobody handled, each one, also in a process that stays alive. Node's own output and
- *   exit code are unchanged. In an interactive session only with `alwaysRun`, which is looked at when it happens.
+ *   exit code are unchanged. In an interactive session (`node -i`) only with `alwaysRun`; whether it is one is looked at when it
+ *   happens.
  *
- * In a worker thread uncaught exceptions are left to the parent, which sees them too.
+ * In a worker thread uncaught exceptions are left to the parent, which sees them too. Where an `uncaughtException` listener of the
+ * program throws in its turn, Node ends the process without a word to anyone: the error it was called for is reported, the one it
+ * has thrown is not (and a line of this file is in the stack that Node prints).
  *
  * @since 0.1.0
  * @category layers
@@ -40,29 +44,97 @@ export const layer = (options: Options = {}): Integration.IntegrationLayer => {
   return Integration.make("excepthook", ({ client }) =>
     Effect.succeed({
       onExit(exit) {
-        if (exit._tag === "Failure" && !Cause.isInterruptedOnly(exit.cause)) report(client, exit.cause, "exit")
+        // The fiber that closes the scope knows what the program has set.
+        if (exit._tag === "Failure") report(client, exit.cause, "exit", currentFiber())
       },
-      activate() {
-        if (!isMainThread) return () => {}
-        const onUncaught = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin): void => {
-          if (alwaysRun || !isInteractive()) report(client, error, origin)
-        }
-        process.on("uncaughtExceptionMonitor", onUncaught)
-        return () => void process.off("uncaughtExceptionMonitor", onUncaught)
-      }
+      activate: () => (isMainThread ? watchProcess(client, alwaysRun) : () => {})
     })
   )
 }
 
-const report = (client: Client, error: unknown, origin: "exit" | NodeJS.UncaughtExceptionOrigin): void => {
+type Origin = "exit" | "repl" | NodeJS.UncaughtExceptionOrigin
+
+const watchProcess = (client: Client, alwaysRun: boolean): (() => void) => {
+  const onUncaught = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin): void => {
+    if (!alwaysRun && startedRepl() !== undefined) return
+    report(client, error, origin)
+    // A listener for the exit has thrown, perhaps before ours had its turn.
+    if ((process as { readonly _exiting?: boolean })._exiting === true) client.drainAtExit?.()
+    else if (process.listenerCount("uncaughtException") > 0) guardListeners(client)
+  }
+  process.on("uncaughtExceptionMonitor", onUncaught)
+  const unwatchPrompt = alwaysRun ? watchPrompt((error) => report(client, error, "repl")) : () => {}
+  return () => {
+    process.off("uncaughtExceptionMonitor", onUncaught)
+    unwatchPrompt()
+  }
+}
+
+/** A listener of the program that throws in its turn ends the process there and then, and nobody hears of it. */
+const guardListeners = (client: Client): void => {
+  const target = process as unknown as { emit?: Emit }
+  const emit = target.emit as Emit
+  const isOwn = Object.hasOwn(target, "emit")
+  const restore = (): void => {
+    if (target.emit !== guarded) return
+    if (isOwn) target.emit = emit
+    else delete target.emit
+  }
+  const guarded: Emit = function (...args) {
+    if (args[0] !== "uncaughtException") return emit.apply(this, args)
+    restore()
+    let survived = false
+    // Not caught and thrown again: Node would show this line as the one that threw.
+    try {
+      const isHeard = emit.apply(this, args)
+      survived = true
+      return isHeard
+    } finally {
+      if (!survived) client.drainAtExit?.()
+    }
+  }
+  target.emit = guarded
+  setImmediate(restore).unref()
+}
+
+type Emit = (this: unknown, ...args: Array<unknown>) => boolean
+
+/** What is thrown at the prompt goes no further than the prompt's own domain. What is preloaded runs before there is a prompt. */
+const watchPrompt = (onError: (error: unknown) => void): (() => void) => {
+  let prompt: EventEmitter | undefined
+  const look = (): void => {
+    if (prompt !== undefined) return
+    prompt = startedRepl()?._domain
+    prompt?.on("error", onError)
+  }
+  look()
+  const later = LOOK_AGAIN_MILLIS.map((millis) => setTimeout(look, millis).unref())
+  return () => {
+    for (const timer of later) clearTimeout(timer)
+    prompt?.off("error", onError)
+  }
+}
+
+const LOOK_AGAIN_MILLIS = [0, 20, 200, 2000]
+
+const report = (client: Client, error: unknown, origin: Origin, fiber?: AnyFiber): void => {
   const built = reportOf(error, {
     mechanism: { type: "excepthook", handled: false, data: { origin } },
     integration: "excepthook",
     escaped: true
   })
-  if (built !== undefined) client.capture(built, client.mainPlace())
+  if (built !== undefined) client.capture(built, client.mainPlace(fiber))
 }
 
-/** Whether a read-eval-print loop was started in this process. */
-const isInteractive = (): boolean =>
-  (process.getBuiltinModule("node:repl") as { readonly repl?: unknown } | undefined)?.repl !== undefined
+/**
+ * The read-eval-print loop of this process, if one was started. Not asked for where it was not loaded: loading it changes how
+ * Node reports errors.
+ *
+ * SAFETY: `moduleLoadList` is not documented; without it no session counts as interactive.
+ */
+const startedRepl = (): { readonly _domain?: EventEmitter } | undefined => {
+  const { moduleLoadList } = process as { readonly moduleLoadList?: ReadonlyArray<string> }
+  if (moduleLoadList?.includes("NativeModule repl") !== true) return undefined
+  return (process.getBuiltinModule("node:repl") as { readonly repl?: { readonly _domain?: EventEmitter } } | undefined)
+    ?.repl
+}

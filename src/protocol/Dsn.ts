@@ -37,18 +37,28 @@ export const parseDsn = (text: string): Dsn | DsnProblem => {
       text.trim()
     )
   if (match === null) return { reason: "it is not of the form https://<key>@<host>/<project id>" }
-  const [, protocol, publicKey, secretKey, host = "", port = "", path = ""] = match
-  if (protocol !== "http" && protocol !== "https") return { reason: `the protocol is ${protocol}, not http or https` }
-  if (publicKey === undefined || publicKey === "") return { reason: "the public key before the @ is missing" }
+  const [, protocol, publicKey = "", secretKey = "", host = "", port = "", path = ""] = match
+  // What is wrong is never quoted: it may be, or hold, a key that stands in the wrong place.
+  if (protocol !== "http" && protocol !== "https") return { reason: "the protocol is neither http nor https" }
+  if (publicKey === "") return { reason: "the public key before the @ is missing" }
+  if (!PRINTABLE.test(publicKey) || !PRINTABLE.test(secretKey)) {
+    return { reason: "a key has a character that a header cannot carry" }
+  }
   if (host === "") return { reason: "the host is missing" }
-  if (port !== "" && !/^\d{1,5}$/.test(port)) return { reason: `the port "${port}" is not a number` }
+  if (port !== "" && !(/^\d{1,5}$/.test(port) && Number(port) <= 65_535)) {
+    return { reason: "the port is not a number up to 65535" }
+  }
   const segments = path.split("/").filter((segment) => segment !== "")
   const projectId = segments.pop()
   if (projectId === undefined) return { reason: "the project id at the end is missing" }
-  if (!/^\d+$/.test(projectId)) return { reason: `the project id "${projectId}" is not a number` }
+  if (!/^\d+$/.test(projectId)) return { reason: "the project id at the end is not a number" }
   const prefix = segments.length === 0 ? "" : `/${segments.join("/")}`
-  return new ParsedDsn(protocol, host, port, prefix, projectId, publicKey, secretKey === "" ? undefined : secretKey)
+  const secret = secretKey === "" ? undefined : secretKey
+  const dsn = new ParsedDsn(protocol, host, port, prefix, projectId, publicKey, secret)
+  return URL.canParse(envelopeUrl(dsn)) ? dsn : { reason: "the host is no name or address" }
 }
+
+const PRINTABLE = /^[\x21-\x7e]*$/
 
 /** @internal */
 export const isDsnProblem = (dsn: Dsn | DsnProblem): dsn is DsnProblem => "reason" in dsn

@@ -103,11 +103,15 @@ export const parseEnvelope = (bytes: Uint8Array): ParsedEnvelope => {
 
   function payloadOf(itemHeaders: ParsedItem["headers"]): Buffer {
     const length = itemHeaders["length"]
-    if (typeof length !== "number") return line()
-    const end = offset + length
-    if (end > buffer.length) throw new RangeError(`envelope: item of ${length} bytes runs past the end`)
+    if (length === undefined) return line()
+    if (!Number.isSafeInteger(length) || (length as number) < 0)
+      throw new RangeError("envelope: an item's length is no count")
+    const end = offset + (length as number)
+    if (end > buffer.length) throw new RangeError("envelope: an item runs past the end")
+    if (end < buffer.length && buffer[end] !== 0x0a)
+      throw new RangeError("envelope: an item does not end where it says")
     const payload = buffer.subarray(offset, end)
-    offset = buffer[end] === 0x0a ? end + 1 : end
+    offset = end + 1
     return payload
   }
 }

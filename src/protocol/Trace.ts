@@ -92,8 +92,8 @@ export const formatBaggage = (context: SamplingContext, existing?: string): stri
     .filter((member) => member !== "" && !member.startsWith(BAGGAGE_PREFIX))
   let header = foreign.join(",")
   for (const [key, value] of Object.entries(context)) {
-    if (value === "") continue
-    const member = `${BAGGAGE_PREFIX}${encodeURIComponent(key)}=${encodeURIComponent(value)}`
+    if (value === "" || !BAGGAGE_KEY.test(key)) continue
+    const member = `${BAGGAGE_PREFIX}${key}=${encodeURIComponent(value.toWellFormed())}`
     const next = header === "" ? member : `${header},${member}`
     if (next.length <= MAX_BAGGAGE_BYTES) header = next
   }
@@ -112,5 +112,7 @@ export const continueTrace = (sentryTrace: string | undefined, baggage: string |
   )
 }
 
+/** A token of HTTP. */
+const BAGGAGE_KEY = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const BAGGAGE_PREFIX = "sentry-"
 const MAX_BAGGAGE_BYTES = 8192

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { normalize } from "../event/normalize.js"
+import { normalize, normalizeGiven } from "../event/normalize.js"
 import type { Attachment, Event, EventId, Level, User } from "../protocol/Event.js"
 import type { EventHint } from "./EventHint.js"
 
@@ -117,7 +117,7 @@ export const setContext = (
 
 /** @internal */
 export const setExtras = (self: ScopeData, extra: Readonly<Record<string, unknown>>): ScopeData =>
-  change(self, { extra: { ...self.extra, ...(normalize(extra) as Record<string, unknown>) } })
+  change(self, { extra: { ...self.extra, ...asRecord(normalize(extra)) } })
 
 /** @internal */
 export const addAttachment = (self: ScopeData, attachment: Attachment): ScopeData =>
@@ -134,9 +134,7 @@ export const applyContext = (self: ScopeData, context: ScopeContext): ScopeData 
     ...(tags === undefined ? undefined : { tags: { ...self.tags, ...tags } }),
     ...(user === undefined ? undefined : { user: snapshotUser(user) }),
     ...(contexts === undefined ? undefined : { contexts: { ...self.contexts, ...snapshotContexts(contexts) } }),
-    ...(extra === undefined
-      ? undefined
-      : { extra: { ...self.extra, ...(normalize(extra) as Record<string, unknown>) } }),
+    ...(extra === undefined ? undefined : { extra: { ...self.extra, ...asRecord(normalize(extra)) } }),
     ...(level === undefined ? undefined : { level }),
     ...(fingerprint === undefined ? undefined : { fingerprint: [...fingerprint] }),
     ...(transactionName === undefined ? undefined : { transactionName }),
@@ -188,7 +186,11 @@ export const rebase = (from: ScopeData, to: ScopeData, onto: ScopeData): ScopeDa
   }
 }
 
-const snapshotUser = (user: User | null): User | null => (user === null ? null : (normalize(user) as User))
+const snapshotUser = (user: User | null): User | null => (user === null ? null : asRecord(normalizeGiven(user)))
+
+/** Nothing where it is no record after all: a text would leave its letters behind. */
+const asRecord = (normal: unknown): Record<string, unknown> =>
+  typeof normal === "object" && normal !== null && !Array.isArray(normal) ? (normal as Record<string, unknown>) : {}
 
 const snapshotContexts = (
   contexts: NonNullable<ScopeContext["contexts"]>
@@ -201,7 +203,7 @@ const snapshotContexts = (
 const snapshotContext = (
   context: Readonly<Record<string, unknown>> | null | undefined
 ): Record<string, unknown> | undefined =>
-  context === null || context === undefined ? undefined : (normalize(context) as Record<string, unknown>)
+  context === null || context === undefined ? undefined : asRecord(normalizeGiven(context))
 
 const mergeRecords = <A>(
   outer: Readonly<Record<string, A>>,

@@ -6,6 +6,7 @@ import * as Differ from "effect/Differ"
 import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
 import { PropagationContext } from "../protocol/Trace.js"
+import type { AnyFiber } from "./fiber.js"
 import * as ScopeData from "./ScopeData.js"
 import { type Branch, Trail } from "./Trail.js"
 
@@ -15,8 +16,8 @@ export interface ScopeOwner {
   readonly maxBreadcrumbs: number
   /** Whether a root fiber begins with a fork of the scope it came from, or with an empty one. */
   readonly propagateScope: boolean
-  /** The hub that was current where this one was opened: the one to ask after this one is closed. */
-  readonly outer: ScopeOwner | undefined
+  /** Told of the fiber that is where the program is: the one that opened the hub, or took it over from one that did. */
+  readonly settled?: ((fiber: AnyFiber) => void) | undefined
 }
 
 /** @internal */
@@ -26,23 +27,25 @@ export class ScopeState {
     readonly isolation: ScopeData.ScopeData,
     readonly current: ScopeData.ScopeData,
     readonly trail: Trail,
-    readonly propagation: PropagationContext
+    readonly propagation: PropagationContext,
+    /** The scope in which the owner was opened: the one to go on with after it is closed. */
+    readonly outer: ScopeState | undefined
   ) {}
 
   withIsolation(isolation: ScopeData.ScopeData): ScopeState {
-    return new ScopeState(this.owner, isolation, this.current, this.trail, this.propagation)
+    return new ScopeState(this.owner, isolation, this.current, this.trail, this.propagation, this.outer)
   }
 
   withCurrent(current: ScopeData.ScopeData): ScopeState {
-    return new ScopeState(this.owner, this.isolation, current, this.trail, this.propagation)
-  }
-
-  withOwner(owner: ScopeOwner | undefined): ScopeState {
-    return new ScopeState(owner, this.isolation, this.current, this.trail, this.propagation)
+    return new ScopeState(this.owner, this.isolation, current, this.trail, this.propagation, this.outer)
   }
 
   withPropagation(propagation: PropagationContext): ScopeState {
-    return new ScopeState(this.owner, this.isolation, this.current, this.trail, propagation)
+    return new ScopeState(this.owner, this.isolation, this.current, this.trail, propagation, this.outer)
+  }
+
+  withOuter(outer: ScopeState | undefined): ScopeState {
+    return new ScopeState(this.owner, this.isolation, this.current, this.trail, this.propagation, outer)
   }
 
   /**
@@ -51,27 +54,37 @@ export class ScopeState {
    * @param branch where in the trail it begins
    */
   isolate(branch: Branch): ScopeState {
-    return new ScopeState(this.owner, this.isolation, this.current, this.trail.fork(branch), this.propagation)
+    return new ScopeState(
+      this.owner,
+      this.isolation,
+      this.current,
+      this.trail.fork(branch),
+      this.propagation,
+      this.outer
+    )
   }
 
   /** What a root fiber or a worker begins with, by the owner's word on propagation. */
   forRoot(branch: Branch): ScopeState {
-    return this.owner?.propagateScope === false ? open(this.owner) : this.isolate(branch)
+    return this.owner?.propagateScope === false ? open(this.owner).withOuter(this.outer) : this.isolate(branch)
+  }
+
+  /** This one, or, while its owner is closed, the one outside of it. */
+  get opened(): ScopeState {
+    return this.owner === undefined || this.owner.isOpen ? this : (this.outer ?? unowned).opened
   }
 }
 
 /** An empty scope that reports to `owner`. @internal */
-export const open = (owner: ScopeOwner): ScopeState => {
-  const trail = new Trail(owner.maxBreadcrumbs)
-  return new ScopeState(owner, ScopeData.empty, ScopeData.empty, trail, new PropagationContext())
-}
-
-/** The hub to report to: the innermost one that is still open. @internal */
-export const openOwner = (state: ScopeState): ScopeOwner | undefined => {
-  let owner = state.owner
-  while (owner !== undefined && !owner.isOpen) owner = owner.outer
-  return owner
-}
+export const open = (owner: ScopeOwner): ScopeState =>
+  new ScopeState(
+    owner,
+    ScopeData.empty,
+    ScopeData.empty,
+    new Trail(owner.maxBreadcrumbs),
+    new PropagationContext(),
+    undefined
+  )
 
 /** Where no hub was opened. @internal */
 export const unowned: ScopeState = new ScopeState(
@@ -79,7 +92,8 @@ export const unowned: ScopeState = new ScopeState(
   ScopeData.empty,
   ScopeData.empty,
   new Trail(0),
-  new PropagationContext()
+  new PropagationContext(),
+  undefined
 )
 
 /**
@@ -91,7 +105,7 @@ const move = (onto: ScopeState, [from, to]: Step): ScopeState => {
   const isolation = ScopeData.rebase(from.isolation, to.isolation, onto.isolation)
   const current = from.current === to.current ? onto.current : to.current
   if (isolation === onto.isolation && current === onto.current && to.owner === onto.owner) return onto
-  return new ScopeState(to.owner, isolation, current, onto.trail, onto.propagation)
+  return new ScopeState(to.owner, isolation, current, onto.trail, onto.propagation, to.outer)
 }
 
 /**

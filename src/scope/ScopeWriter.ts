@@ -26,7 +26,7 @@ export abstract class ScopeWriter<R> {
   }
 
   setExtra(key: string, value: unknown): R {
-    return this.setExtras({ [key]: value })
+    return this.change((scope) => ScopeData.setExtras(scope, { [key]: value }))
   }
 
   setExtras(extra: Readonly<Record<string, unknown>>): R {

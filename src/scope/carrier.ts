@@ -2,9 +2,9 @@
  * Where running code keeps its scope: in the fiber, or, outside fibers, in a cell that follows the asynchronous context.
  */
 import { AsyncLocalStorage } from "node:async_hooks"
-import { type AnyFiber, currentFiber, setFiberRef } from "./fiber.js"
+import { type AnyFiber, currentFiber, setFiberRef, writerOf } from "./fiber.js"
 import type { ScopeData } from "./ScopeData.js"
-import { ScopeState, scopeRef } from "./ScopeState.js"
+import { type ScopeOwner, ScopeState, scopeRef, unowned } from "./ScopeState.js"
 import { Branch } from "./Trail.js"
 
 /** An isolation scope outside fibers: shared by everything that runs in it. @internal */
@@ -29,7 +29,7 @@ export class Cell {
 
   get state(): ScopeState {
     const { isolation, origin } = this.home
-    return new ScopeState(origin.owner, isolation, this.current, origin.trail, origin.propagation)
+    return new ScopeState(origin.owner, isolation, this.current, origin.trail, origin.propagation, origin.outer)
   }
 
   set state(state: ScopeState) {
@@ -42,21 +42,32 @@ export class Cell {
 export type Carrier = AnyFiber | Cell
 
 /**
- * The carrier of the code that is running: its fiber, where a hub was provided to it; else the cell of its asynchronous
+ * The carrier of the code that is running: its fiber, where a hub was provided to it; outside of fibers that of its asynchronous
  * context; else that of the whole process, if the facade opened one.
  *
  * @internal
  */
 export const currentCarrier = (): Carrier | undefined => {
   const fiber = currentFiber()
-  if (block !== undefined && block.fiber === fiber) return block.cell
-  if (fiber !== undefined && fiber.getFiberRef(scopeRef).owner !== undefined) return fiber
-  return storage.getStore() ?? processCell
+  if (block !== undefined && block.fiber === fiber) return block.cell === QUIET ? undefined : block.cell
+  // The asynchronous context of a fiber is that of whichever fiber woke Effect's scheduler.
+  const carrier = fiber ?? storage.getStore()
+  if (carrier === undefined || carrier instanceof Cell) return carrier === QUIET ? undefined : (carrier ?? processCell)
+  const { owner } = stateOfFiber(carrier)
+  if (owner === silence) return undefined
+  return owner === undefined ? processCell : carrier
 }
 
 /** @internal */
 export const stateOf = (carrier: Carrier): ScopeState =>
-  carrier instanceof Cell ? carrier.state : carrier.getFiberRef(scopeRef)
+  carrier instanceof Cell ? carrier.state.opened : stateOfFiber(carrier)
+
+/** @internal */
+export const stateOfFiber = (fiber: AnyFiber): ScopeState => {
+  const state = fiber.getFiberRef(scopeRef)
+  if (state.owner === undefined) return state
+  return ((fiber as Branched)[BRANCH] === undefined ? settle(fiber, state) : state).opened
+}
 
 /** Where in the trail of its isolation scope the carrier writes. @internal */
 export const branchOf = (carrier: Carrier, { trail }: ScopeState): Branch => {
@@ -73,8 +84,37 @@ export const branchOf = (carrier: Carrier, { trail }: ScopeState): Branch => {
  * @internal
  */
 export const branchOff = (parent: AnyFiber, child: AnyFiber): void => {
-  const state = parent.getFiberRef(scopeRef)
+  const state = stateOfFiber(parent)
   ;(child as Branched)[BRANCH] = new Branch(state.trail, branchOf(parent, state))
+}
+
+/**
+ * Gives a root fiber a scope of its own: it begins with the very value of the fiber that its runtime was taken from.
+ *
+ * @param branch where in the trail it begins
+ * @internal
+ */
+export const startRoot = (fiber: AnyFiber, branch: Branch): ScopeState => {
+  const own = fiber.getFiberRef(scopeRef).forRoot(branch)
+  setFiberRef(fiber, scopeRef, own)
+  ;(fiber as Branched)[BRANCH] = own.trail.root
+  return own
+}
+
+/**
+ * A root fiber of a runtime that knows of no hub begins with a fork of the scope of the code that starts it, if that one is of
+ * `owner`.
+ *
+ * @internal
+ */
+export const adopt = (fiber: AnyFiber, owner: ScopeOwner): void => {
+  const carrier = currentCarrier()
+  if (carrier === undefined) return
+  const state = stateOf(carrier)
+  if (state.owner !== owner) return
+  const own = state.forRoot(branchOf(carrier, state))
+  setFiberRef(fiber, scopeRef, own)
+  ;(fiber as Branched)[BRANCH] = own.trail.root
 }
 
 /** @internal */
@@ -82,6 +122,15 @@ export const replaceState = (carrier: Carrier, state: ScopeState): void => {
   if (carrier instanceof Cell) carrier.state = state
   else setFiberRef(carrier, scopeRef, state)
 }
+
+/**
+ * Runs what a fiber hands over to code that is not Effect (the function of `Effect.promise`, the callback of `Effect.async`): what
+ * that code goes on to do later, when no fiber is running, is done in the scope of this one.
+ *
+ * @internal
+ */
+export const runFor = <A>(fiber: AnyFiber, body: () => A): A =>
+  fiber.getFiberRef(scopeRef).owner === undefined ? body() : storage.run(fiber, body)
 
 /** Runs `body`, and everything it starts, with `cell` as its scope, also where that is inside of a fiber. @internal */
 export const runIn = <A>(cell: Cell, body: () => A): A => {
@@ -103,7 +152,39 @@ export const setProcessCell = (cell: Cell | undefined): void => {
 /** @internal */
 export const getProcessCell = (): Cell | undefined => processCell
 
-const storage = new AsyncLocalStorage<Cell>()
+/**
+ * Runs what the SDK itself sets in motion outside of every scope: what it asks of the world is none of the program's.
+ *
+ * @internal
+ */
+export const silently = <A>(body: () => A): A => runIn(QUIET, body)
+
+const QUIET = new Cell(new IsolationCell(unowned))
+
+/** The scope of fibers that the SDK itself starts. @internal */
+export const silent: ScopeState = new ScopeState(
+  { isOpen: true, maxBreadcrumbs: 0, propagateScope: true },
+  unowned.isolation,
+  unowned.current,
+  unowned.trail,
+  unowned.propagation,
+  undefined
+)
+
+const silence = silent.owner
+
+/**
+ * A fiber that no supervisor has seen begin. It has opened the hub, or has joined a fiber that did: then it is where the program
+ * is. Or it was lent the FiberRefs of another (the first fiber of a `ManagedRuntime` is): then it is a root fiber.
+ */
+const settle = (fiber: AnyFiber, state: ScopeState): ScopeState => {
+  if (writerOf(fiber, scopeRef) !== fiber.id()) return startRoot(fiber, state.trail.root)
+  ;(fiber as Branched)[BRANCH] = state.trail.root
+  state.owner?.settled?.(fiber)
+  return state
+}
+
+const storage = new AsyncLocalStorage<Carrier>()
 
 let processCell: Cell | undefined
 

@@ -8,14 +8,24 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Fiber from "effect/Fiber"
+import type * as FiberId from "effect/FiberId"
 import type * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 
 /** @internal */
 export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
-interface FiberInternals {
+/** What of a fiber's class is not in its public type. @internal */
+export interface FiberInternals {
   readonly setFiberRef?: <A>(ref: FiberRef.FiberRef<A>, value: A) => void
+  /** Makes an effect of one that is not an instruction of the fiber's own. */
+  Commit?: (this: AnyFiber, op: Committing) => unknown
+}
+
+/** @internal */
+export interface Committing {
+  /** The function that `Effect.async` calls is here. */
+  readonly effect_instruction_i0?: unknown
 }
 
 /** The fiber whose code is running right now on this thread. @internal */
@@ -26,6 +36,10 @@ export const setFiberRef = <A>(fiber: AnyFiber, ref: FiberRef.FiberRef<A>, value
   const internals = fiber as AnyFiber & FiberInternals
   internals.setFiberRef?.(ref, value)
 }
+
+/** The fiber that wrote the value of `ref` which `fiber` holds. @internal */
+export const writerOf = (fiber: AnyFiber, ref: FiberRef.FiberRef<any>): FiberId.Single | undefined =>
+  fiber.getFiberRefs().locals.get(ref)?.[0][0]
 
 /** The time as the fiber's own Clock tells it, in milliseconds since the epoch. @internal */
 export const fiberNow = (fiber: AnyFiber): number =>

@@ -1,7 +1,7 @@
 /**
  * The scope that this thread or process was started in, where whoever started it has left word.
  */
-import { getEnvironmentData, isMainThread } from "node:worker_threads"
+import { getEnvironmentData, isMainThread, setEnvironmentData } from "node:worker_threads"
 import { continueTrace } from "../protocol/Trace.js"
 import { open, type ScopeOwner, type ScopeState } from "./ScopeState.js"
 import { reviveSnapshot, type ScopeSnapshot } from "./snapshot.js"
@@ -19,12 +19,37 @@ export const SCOPE_VARIABLE = "FAULTLINE_SCOPE"
  * @internal
  */
 export const inheritedScope = (owner: ScopeOwner): ScopeState => {
-  const snapshot = isMainThread ? parse(process.env[SCOPE_VARIABLE]) : getEnvironmentData(SCOPE_DATA)
-  if (isSnapshot(snapshot)) return reviveSnapshot(owner, snapshot)
+  inherited ??= { snapshot: takeInherited() }
+  const state = revive(owner, inherited.snapshot)
+  if (state !== undefined) return state
   const trace = process.env["SENTRY_TRACE"] ?? process.env["SUBPROCESS_SENTRY_TRACE"]
   if (trace === undefined || FALSE.has((process.env["SENTRY_USE_ENVIRONMENT"] ?? "").toLowerCase())) return open(owner)
   const baggage = process.env["SENTRY_BAGGAGE"] ?? process.env["SUBPROCESS_BAGGAGE"]
   return open(owner).withPropagation(continueTrace(trace, baggage))
+}
+
+/** `undefined` for what is none of ours, whoever has put it there. */
+const revive = (owner: ScopeOwner, snapshot: unknown): ScopeState | undefined => {
+  try {
+    return isSnapshot(snapshot) ? reviveSnapshot(owner, snapshot) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** For every hub that is opened here. */
+let inherited: { readonly snapshot: unknown } | undefined
+
+/** Once read it is gone: what this one starts in its turn is not to have it from here. */
+const takeInherited = (): unknown => {
+  if (isMainThread) {
+    const text = process.env[SCOPE_VARIABLE]
+    delete process.env[SCOPE_VARIABLE]
+    return parse(text)
+  }
+  const data = getEnvironmentData(SCOPE_DATA)
+  setEnvironmentData(SCOPE_DATA, undefined)
+  return data
 }
 
 const FALSE = new Set(["false", "f", "no", "n", "off", "0"])

@@ -1,6 +1,7 @@
 /**
  * A scope as plain data, for where it has to cross into another thread or process.
  */
+import { normalizeGiven } from "../event/normalize.js"
 import type { Breadcrumb } from "../protocol/Breadcrumb.js"
 import { continueTrace, formatBaggage, formatSentryTrace, type SamplingContext } from "../protocol/Trace.js"
 import * as ScopeData from "./ScopeData.js"
@@ -15,11 +16,30 @@ export interface ScopeSnapshot {
   readonly baggage: string
 }
 
-/** Attachments and processors stay behind: bytes are too large for it and functions cannot travel. @internal */
-export const takeSnapshot = (state: ScopeState, branch: Branch, trace: TraceHeaders): ScopeSnapshot => {
+/**
+ * Attachments and processors stay behind: bytes are too large for it and functions cannot travel. What remains is plain data,
+ * whatever the program has put there, and at most `maxLength` characters of JSON: the oldest breadcrumbs go first.
+ *
+ * @internal
+ */
+export const takeSnapshot = (
+  state: ScopeState,
+  branch: Branch,
+  { baggage, sentryTrace }: TraceHeaders,
+  maxLength: number
+): ScopeSnapshot => {
   const { attachments: _, lastEventId: __, processors: ___, ...scope } = ScopeData.merge(state.isolation, state.current)
-  const { baggage, sentryTrace } = trace
-  return { scope, breadcrumbs: state.trail.visibleFrom(branch), sentryTrace, baggage }
+  const plainScope = normalizeGiven(scope, 8, 1000) as ScopeSnapshot["scope"]
+  const room = maxLength - JSON.stringify({ scope: plainScope, baggage, sentryTrace }).length
+  if (room < 0) return { scope: {}, breadcrumbs: [], sentryTrace, baggage }
+  const breadcrumbs = newestWithin(room, normalizeGiven(state.trail.visibleFrom(branch), 8, 1000) as Array<Breadcrumb>)
+  return { scope: plainScope, breadcrumbs, sentryTrace, baggage }
+}
+
+const newestWithin = (room: number, breadcrumbs: ReadonlyArray<Breadcrumb>): ReadonlyArray<Breadcrumb> => {
+  let left = room
+  const first = breadcrumbs.findLastIndex((breadcrumb) => (left -= JSON.stringify(breadcrumb).length + 1) < 0)
+  return breadcrumbs.slice(first + 1)
 }
 
 /** A scope of `owner` that begins with what the snapshot says. @internal */
@@ -51,9 +71,14 @@ export const traceHeaders = (
 ): TraceHeaders => {
   const { propagation } = state
   const traceId = span?.traceId ?? propagation.traceId
-  const context = traceId === propagation.traceId ? propagation.incoming : undefined
+  const isSame = traceId === propagation.traceId
+  const context = isSame ? propagation.incoming : undefined
   return {
-    sentryTrace: formatSentryTrace(traceId, span?.spanId ?? propagation.spanId, propagation.sampled),
+    sentryTrace: formatSentryTrace(
+      traceId,
+      span?.spanId ?? propagation.spanId,
+      isSame ? propagation.sampled : undefined
+    ),
     baggage: formatBaggage(context ?? samplingContext(traceId), existingBaggage)
   }
 }

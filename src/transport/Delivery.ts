@@ -3,7 +3,8 @@
  */
 import type { Category, ItemType } from "../protocol/Category.js"
 import { type EncodedItem, type EnvelopeHeaders, encodeHeaders, encodeItem } from "../protocol/Envelope.js"
-import type { Debug } from "./debug.js"
+import { type Debug, describeError } from "./debug.js"
+import { Fifo } from "./Fifo.js"
 import type { Outcomes } from "./Outcomes.js"
 import { type DiscardedEvents } from "./Outcomes.js"
 import { limitedUntil, noLimits, type RateLimits, updateLimits } from "./rateLimits.js"
@@ -47,14 +48,17 @@ export interface DeliveryStats {
 
 /** @internal */
 export class Delivery {
-  readonly #urgent: Array<Waiting> = []
-  readonly #queue: Array<Waiting> = []
+  readonly #urgent = new Fifo<Waiting>()
+  readonly #queue = new Fifo<Waiting>()
   readonly #inFlight = new Set<InFlight>()
-  readonly #idleCallbacks = new Set<() => void>()
+  readonly #waiters = new Set<{ readonly upTo: number; readonly callback: () => void }>()
+  /** How many envelopes were taken into the queue: their numbers count up from 1. */
+  #offered = 0
   #queuedBytes = 0
   #sent = 0
   #limits: RateLimits = noLimits
   #lastReport = performance.now()
+  #reportsWaiting = 0
   #scheduled = false
   #pumping = false
   #closed = false
@@ -78,12 +82,12 @@ export class Delivery {
 
   /** Envelopes that have not been answered yet. */
   get pending(): number {
-    return this.#queue.length + this.#urgent.length + this.#inFlight.size
+    return this.#waiting + this.#inFlight.size
   }
 
   get stats(): DeliveryStats {
     return {
-      queued: this.#queue.length + this.#urgent.length,
+      queued: this.#waiting,
       queuedBytes: this.#queuedBytes,
       inFlight: this.#inFlight.size,
       sent: this.#sent,
@@ -91,25 +95,36 @@ export class Delivery {
     }
   }
 
-  /** Calls back once nothing is pending; the function it returns forgets the callback. */
-  whenIdle(callback: () => void): () => void {
-    if (this.pending === 0) {
+  /** Of these, those that hold more than a client report. */
+  get pendingEvents(): number {
+    const reports = [...this.#inFlight].filter(({ waiting }) => isReport(waiting)).length
+    return this.pending - reports - this.#reportsWaiting
+  }
+
+  /** Calls back once everything offered so far is answered; the function it returns forgets the callback. */
+  whenSettled(callback: () => void): () => void {
+    const waiter = { upTo: this.#offered, callback }
+    if (this.#oldestPending > waiter.upTo) {
       callback()
       return () => {}
     }
-    this.#idleCallbacks.add(callback)
+    this.#waiters.add(waiter)
     this.#pump()
-    return () => void this.#idleCallbacks.delete(callback)
+    return () => void this.#waiters.delete(waiter)
   }
 
-  /** What was counted as lost and not told yet leaves in an envelope of its own. */
-  sendReport(): void {
-    if (this.config.outcomes.isEmpty || this.#closed) return
-    const discarded = this.config.outcomes.take()
-    this.#lastReport = performance.now()
-    const parts = this.#allowed([reportPart(discarded)])
-    if (parts.length === 0) this.config.outcomes.putBack(discarded)
-    else this.#enqueue(makeWaiting(this.config.reportHeaders, parts, discarded), false)
+  /**
+   * What was counted as lost and not told yet leaves in an envelope of its own; where one waits already, in a later one.
+   *
+   * @param answered called when it was answered, or lost; `false` is returned where there was none to send
+   */
+  sendReport(answered?: () => void): boolean {
+    if (this.config.outcomes.isEmpty || this.#closed || this.#reportsWaiting > 0) return false
+    const discarded = this.#takeReport()
+    if (discarded === undefined) return false
+    const waiting = makeWaiting(this.config.reportHeaders, [reportPart(discarded)], discarded)
+    this.#enqueue(answered === undefined ? waiting : { ...waiting, answered }, false)
+    return true
   }
 
   /**
@@ -117,75 +132,77 @@ export class Delivery {
    * `timeoutMillis`.
    */
   drainAtExit(timeoutMillis: number, onWaiting: (pending: number) => void): void {
+    this.sendReport()
     this.#exit = { deadline: performance.now() + timeoutMillis, onWaiting }
     this.#drainSync()
   }
 
-  /** Takes nothing more; what is still on its way is left to itself or cut off. */
+  /** Takes nothing more; what is still on its way is cut off. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    const left = [...this.#urgent.splice(0), ...this.#queue.splice(0)]
+    const left = this.#takeWaiting()
     if (left.length > 0) this.config.debug(`closed with ${left.length} envelopes unsent`)
-    this.#queuedBytes = 0
-    const onTheWay = [...this.#inFlight]
-    this.#inFlight.clear()
-    for (const { sending } of onTheWay) sending?.abort()
-    this.config.sender.close()
-    this.#notifyIdle()
+    this.#cutOff(() => true)
+    this.#guard("close", () => this.config.sender.close())
+    this.#notify()
   }
 
-  #drainSync(): void {
-    const exit = this.#exit
-    if (exit === undefined) return
-    const waiting = [...this.#urgent.splice(0), ...this.#queue.splice(0)]
-    this.#queuedBytes = 0
-    const onTheWay = [...this.#inFlight].filter(({ sending }) => sending?.handedOver !== true)
-    // Forgotten first: being cut off here is not what became of them.
-    this.#inFlight.clear()
-    for (const { sending } of onTheWay) sending?.abort()
-    waiting.unshift(...onTheWay.map((inFlight) => inFlight.waiting))
-    const allowed = waiting.filter((envelope) => this.#allowed(envelope.parts).length > 0)
-    if (allowed.length === 0) return
-    const left = exit.deadline - performance.now()
-    const results =
-      this.config.sender.sendSync?.(allowed.map(bytesOf), left, () => exit.onWaiting(allowed.length)) ?? []
-    allowed.forEach((envelope, index) => this.#settle(envelope, results[index] ?? NOT_IN_TIME))
+  get #waiting(): number {
+    return this.#queue.length + this.#urgent.length
   }
 
   #enqueue(waiting: Waiting, urgent: boolean): void {
     const lane = urgent ? this.#urgent : this.#queue
-    lane.push(waiting)
+    lane.push({ ...waiting, number: ++this.#offered })
     this.#queuedBytes += waiting.size
+    if (waiting.report !== undefined) this.#reportsWaiting++
     if (this.#exit === undefined) this.#schedule()
     else this.#drainSync()
   }
 
+  #next(): Waiting | undefined {
+    return this.#taken(this.#urgent.shift() ?? this.#queue.shift())
+  }
+
+  #takeWaiting(): ReadonlyArray<Waiting> {
+    const waiting = [...this.#urgent.takeAll(), ...this.#queue.takeAll()]
+    for (const envelope of waiting) this.#taken(envelope)
+    return waiting
+  }
+
+  #taken(waiting: Waiting | undefined): Waiting | undefined {
+    if (waiting === undefined) return undefined
+    this.#queuedBytes -= waiting.size
+    if (waiting.report !== undefined) this.#reportsWaiting--
+    return waiting
+  }
+
   #hasRoom(waiting: Waiting): boolean {
-    return (
-      this.#queue.length + this.#urgent.length < this.config.maxQueue &&
-      this.#queuedBytes + waiting.size <= this.config.maxQueueBytes
-    )
+    return this.#waiting < this.config.maxQueue && this.#queuedBytes + waiting.size <= this.config.maxQueueBytes
   }
 
   /** The newest of the ordinary envelopes give way. */
   #makeRoom(waiting: Waiting): boolean {
-    while (this.#queue.length > 0 && !this.#hasRoom(waiting)) {
-      const displaced = this.#queue.pop() as Waiting
-      this.#queuedBytes -= displaced.size
+    if (waiting.size > this.config.maxQueueBytes) return false
+    while (!this.#hasRoom(waiting)) {
+      const displaced = this.#taken(this.#queue.pop())
+      if (displaced === undefined) return false
       this.#lose("queue_overflow", displaced)
+      displaced.answered?.()
     }
-    return this.#hasRoom(waiting)
+    return true
   }
 
   /** Not within the capture: the caller should not pay for the connection. */
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
+    // Not unref'd: the loop would fall asleep over it, if nothing else keeps it going.
     setImmediate(() => {
       this.#scheduled = false
       this.#pump()
-    }).unref()
+    })
   }
 
   #pump(): void {
@@ -193,41 +210,83 @@ export class Delivery {
     if (this.#pumping) return
     this.#pumping = true
     while (!this.#closed && this.#inFlight.size < CONCURRENCY) {
-      const waiting = this.#urgent.shift() ?? this.#queue.shift()
+      const waiting = this.#next()
       if (waiting === undefined) break
-      this.#queuedBytes -= waiting.size
       this.#send(waiting)
     }
     this.#pumping = false
-    this.#notifyIdle()
+    this.#notify()
   }
 
   #send(queued: Waiting): void {
-    const parts = this.#allowed(queued.parts)
-    if (parts.length === 0) return
-    const waiting = this.#withReport({ ...queued, parts })
+    const allowed = this.#withoutLimited(queued)
+    if (allowed === undefined) return
+    const waiting = this.#withReport(allowed)
     const inFlight = new InFlight(waiting)
-    this.#inFlight.add(inFlight)
-    inFlight.sending = this.config.sender.send(bytesOf(waiting), (result) => {
+    const done = (result: SendResult): void => {
       if (!this.#inFlight.delete(inFlight) || this.#closed) return
       this.#settle(waiting, result)
       this.#pump()
-    })
+    }
+    this.#inFlight.add(inFlight)
+    try {
+      inFlight.sending = this.config.sender.send(bytesOf(waiting), done)
+    } catch (error) {
+      done({ _tag: "Failed", reason: describeError(error) })
+    }
+  }
+
+  #drainSync(): void {
+    const exit = this.#exit
+    if (exit === undefined) return
+    const waiting = [...this.#cutOff(({ sending }) => sending?.handedOver !== true), ...this.#takeWaiting()]
+    const allowed = waiting
+      .map((envelope) => this.#withoutLimited(envelope))
+      .filter((envelope) => envelope !== undefined)
+    if (allowed.length === 0) return
+    const results = this.#guard("sendSync", () =>
+      this.config.sender.sendSync?.(allowed.map(bytesOf), exit.deadline - performance.now(), () =>
+        exit.onWaiting(allowed.filter((envelope) => !isReport(envelope)).length)
+      )
+    )
+    allowed.forEach((envelope, index) => this.#settle(envelope, results?.[index] ?? NOT_IN_TIME))
+  }
+
+  /** Stops what is on its way and returns it, for it to be sent otherwise. What is not cut off is on its own from here on. */
+  #cutOff(which: (inFlight: InFlight) => boolean): ReadonlyArray<Waiting> {
+    const chosen = [...this.#inFlight].filter(which)
+    // Forgotten first: being cut off here is not what became of them.
+    this.#inFlight.clear()
+    for (const { sending } of chosen) this.#guard("abort", () => sending?.abort())
+    return chosen.map(({ waiting }) => waiting)
   }
 
   /** A report that is due rides on an envelope that leaves anyway. */
   #withReport(waiting: Waiting): Waiting {
     const due = performance.now() - this.#lastReport >= REPORT_INTERVAL_MILLIS
     if (!due || this.config.outcomes.isEmpty || waiting.report !== undefined) return waiting
-    this.#lastReport = performance.now()
-    const discarded = this.config.outcomes.take()
-    return makeWaiting(waiting.headers, [...waiting.parts, reportPart(discarded)], discarded)
+    const discarded = this.#takeReport()
+    return discarded === undefined
+      ? waiting
+      : {
+          ...makeWaiting(waiting.headers, [...waiting.parts, reportPart(discarded)], discarded),
+          number: waiting.number
+        }
+  }
+
+  /** `undefined` while the server does not want to hear of it: it is told later. */
+  #takeReport(): ReadonlyArray<DiscardedEvents> | undefined {
+    const now = performance.now()
+    if (limitedUntil(this.#limits, "internal", now) !== undefined) return undefined
+    this.#lastReport = now
+    return this.config.outcomes.take()
   }
 
   #settle(waiting: Waiting, result: SendResult): void {
-    if (result._tag === "Failed") {
+    waiting.answered?.()
+    if (!isAnswer(result)) {
       this.#lose("network_error", waiting)
-      this.config.debug(`not sent: ${result.reason}`)
+      this.config.debug(`not sent: ${(result as { readonly reason?: string } | undefined)?.reason ?? "no answer"}`)
       return
     }
     this.#limits = updateLimits(
@@ -242,43 +301,75 @@ export class Delivery {
       return
     }
     // The server counts what it refuses with a 429.
-    if (result.status === 429) {
-      if (waiting.report !== undefined) this.config.outcomes.putBack(waiting.report)
-    } else this.#lose("send_error", waiting)
+    if (result.status !== 429) this.#lose("send_error", waiting)
+    else if (waiting.report !== undefined) this.config.outcomes.putBack(waiting.report)
     this.config.debug(`refused with ${result.status}: ${describe(waiting)}${detail(result.detail)}`)
   }
 
-  #allowed(parts: ReadonlyArray<Part>, now = performance.now()): ReadonlyArray<Part> {
+  #withoutLimited(waiting: Waiting): Waiting | undefined {
+    const parts = this.#allowed(waiting.parts)
+    if (parts === waiting.parts) return waiting
+    const keepsReport = parts.some(({ type }) => type === "client_report")
+    if (waiting.report !== undefined && !keepsReport) {
+      this.config.outcomes.putBack(waiting.report)
+      waiting.answered?.()
+    }
+    if (parts.length === 0) return undefined
+    return { ...makeWaiting(waiting.headers, parts, keepsReport ? waiting.report : undefined), number: waiting.number }
+  }
+
+  #allowed(parts: ReadonlyArray<Part>): ReadonlyArray<Part> {
     if (this.#limits.size === 0) return parts
+    const now = performance.now()
     const isLimited = (part: Part): boolean => limitedUntil(this.#limits, part.category, now) !== undefined
     // An attachment is nothing without its event.
     const withEvent = parts.some((part) => part.type === "event" && isLimited(part))
-    const limited = parts.filter((part) => withEvent || isLimited(part))
+    const limited = parts.filter((part) => isLimited(part) || (withEvent && part.type === "attachment"))
     if (limited.length === 0) return parts
     this.#discard("ratelimit_backoff", limited)
     this.config.debug(`held back by the server's rate limit: ${limited.map((part) => part.type).join(", ")}`)
     return parts.filter((part) => !limited.includes(part))
   }
 
-  #lose(reason: "queue_overflow" | "network_error" | "send_error", waiting: Waiting): void {
+  #lose(reason: LossReason, waiting: Waiting): void {
     this.#discard(reason, waiting.parts)
     if (waiting.report !== undefined) this.config.outcomes.putBack(waiting.report)
   }
 
-  #discard(
-    reason: "queue_overflow" | "network_error" | "send_error" | "ratelimit_backoff",
-    parts: ReadonlyArray<Part>
-  ): void {
+  #discard(reason: LossReason | "ratelimit_backoff", parts: ReadonlyArray<Part>): void {
     for (const part of parts) this.config.outcomes.record(reason, part.category, part.quantity)
   }
 
-  #notifyIdle(): void {
-    if (this.pending > 0) return
-    const callbacks = [...this.#idleCallbacks]
-    this.#idleCallbacks.clear()
-    for (const callback of callbacks) callback()
+  get #oldestPending(): number {
+    let oldest = Math.min(this.#urgent.peek()?.number ?? Infinity, this.#queue.peek()?.number ?? Infinity)
+    for (const { waiting } of this.#inFlight) oldest = Math.min(oldest, waiting.number)
+    return oldest
+  }
+
+  #notify(): void {
+    if (this.#waiters.size === 0) return
+    const oldest = this.#oldestPending
+    // A callback may add others, which are none of this round.
+    for (const waiter of Array.from(this.#waiters)) {
+      if (oldest <= waiter.upTo || !this.#waiters.delete(waiter)) continue
+      waiter.callback()
+    }
+  }
+
+  #guard<A>(what: string, call: () => A): A | undefined {
+    try {
+      return call()
+    } catch (error) {
+      this.config.debug(`${what} of the transport threw ${describeError(error)}`)
+      return undefined
+    }
   }
 }
+
+type LossReason = "queue_overflow" | "network_error" | "send_error"
+
+const isAnswer = (result: SendResult | undefined): result is SendResult & { readonly _tag: "Answered" } =>
+  result?._tag === "Answered" && typeof result.status === "number"
 
 /** One framed item. */
 interface Part {
@@ -292,6 +383,9 @@ interface Waiting {
   readonly headers: EnvelopeHeaders
   readonly parts: ReadonlyArray<Part>
   readonly size: number
+  /** Its place in the order of all. */
+  readonly number: number
+  readonly answered?: () => void
   /** The counts that this envelope tells the server, to be put back if it does not arrive. */
   readonly report: ReadonlyArray<DiscardedEvents> | undefined
 }
@@ -307,7 +401,15 @@ const makeWaiting = (
   headers: EnvelopeHeaders,
   parts: ReadonlyArray<Part>,
   report?: ReadonlyArray<DiscardedEvents>
-): Waiting => ({ headers, parts, size: parts.reduce((size, part) => size + part.bytes.byteLength, 0), report })
+): Waiting => ({
+  headers,
+  parts,
+  size: parts.reduce((size, part) => size + part.bytes.byteLength, 0),
+  number: 0,
+  report
+})
+
+const isReport = (waiting: Waiting): boolean => waiting.parts.every(({ type }) => type === "client_report")
 
 const bytesOf = (waiting: Waiting): Uint8Array =>
   Buffer.concat([

@@ -14,6 +14,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type { Dsn } from "../protocol/Dsn.js"
+import { silent, silently } from "../scope/carrier.js"
+import { scopeRef } from "../scope/ScopeState.js"
 import { makeHttpSender } from "./httpSender.js"
 
 /**
@@ -127,6 +129,23 @@ export declare namespace Transport {
   }
 }
 
+/**
+ * What someone else's sender asks of the world is no doing of the program in whose midst it is asked to send. (Ours knows its
+ * own requests, at less cost.)
+ *
+ * @internal
+ */
+export const openSilently = (transport: Transport.Service, target: Target): Sender => {
+  const sender = transport.open(target)
+  if (transport.open === makeHttpSender) return sender
+  const { sendSync } = sender
+  return {
+    send: (envelope, done) => silently(() => sender.send(envelope, done)),
+    ...(sendSync === undefined ? undefined : { sendSync: (...args) => silently(() => sendSync.apply(sender, args)) }),
+    close: () => sender.close()
+  }
+}
+
 const effectSender = <R>(
   runtime: Runtime.Runtime<R>,
   send: (
@@ -141,6 +160,7 @@ const effectSender = <R>(
     send(envelope, done) {
       const fiber = fork(
         Effect.suspend(() => send(envelope, target)).pipe(
+          Effect.locally(scopeRef, silent),
           Effect.withTracerEnabled(false),
           Effect.withUnhandledErrorLogLevel(Option.none())
         )

@@ -27,12 +27,12 @@ export const sendAtExit = (
   try {
     const workerData = { statuses, url: target.url, headers: target.headers, envelopes: [...envelopes] }
     // Neither preloaded modules nor NODE_OPTIONS: the thread must be ready in milliseconds and must not load this SDK again.
-    worker = new OwnWorker(WORKER, { eval: true, execArgv: [], env: {}, stdin: false, workerData })
+    worker = new OwnWorker(WORKER, { eval: true, execArgv: [], env: tlsSettings(), stdin: false, workerData })
   } catch (error) {
     return envelopes.map(() => ({ _tag: "Failed", reason: `no thread: ${describeError(error)}` }))
   }
   const grace = Math.min(GRACE_MILLIS, timeoutMillis)
-  if (Atomics.wait(statuses, 0, 0, grace) === "timed-out" && timeoutMillis > grace) {
+  if (Atomics.wait(statuses, 0, 0, grace) === "timed-out") {
     onWaiting()
     Atomics.wait(statuses, 0, 0, Math.max(0, deadline - performance.now()))
   }
@@ -45,6 +45,12 @@ const OwnWorker = Worker
 
 /** What takes no longer than this is not worth a word. @internal */
 export const GRACE_MILLIS = 100
+
+/** The one variable that Node reads not at its start but whenever it opens a connection. */
+const tlsSettings = (): NodeJS.ProcessEnv => {
+  const reject = process.env["NODE_TLS_REJECT_UNAUTHORIZED"]
+  return reject === undefined ? {} : { NODE_TLS_REJECT_UNAUTHORIZED: reject }
+}
 
 const resultOf = (status: number): SendResult | undefined => {
   if (status === 0) return undefined

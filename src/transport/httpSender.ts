@@ -3,10 +3,8 @@
  * alive.
  */
 import * as http from "node:http"
-import * as https from "node:https"
-import { gzip } from "node:zlib"
 import { sendAtExit } from "./exitSender.js"
-import { markOwnRequest } from "./ownRequests.js"
+import { markOwnAgent } from "./ownAgents.js"
 import type { Sender, Sending, SendResult, Target } from "./Transport.js"
 
 /** Bodies above this many bytes are compressed, off the main thread. @internal */
@@ -18,9 +16,10 @@ export const REQUEST_TIMEOUT_MILLIS = 10_000
 /** @internal */
 export const makeHttpSender = (target: Target): Sender => {
   const url = new URL(target.url)
-  const secure = url.protocol === "https:"
-  const agent = new (secure ? https : http).Agent({ keepAlive: true, maxSockets: 8, maxFreeSockets: 2 })
-  const request = secure ? httpsRequest : httpRequest
+  // Loaded where it is needed: what stands behind https is a tenth of what the SDK adds to the start of a process.
+  const client = url.protocol === "https:" ? process.getBuiltinModule("node:https") : http
+  const agent = new client.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_SOCKETS })
+  markOwnAgent(agent)
   const options = {
     method: "POST",
     agent,
@@ -29,15 +28,13 @@ export const makeHttpSender = (target: Target): Sender => {
     path: url.pathname + url.search
   }
   return {
-    send: (envelope, done) => new HttpSending(request, options, target.headers, envelope, done),
+    send: (envelope, done) => new HttpSending(client.request, options, target.headers, envelope, done),
     sendSync: (envelopes, timeoutMillis, onWaiting) => sendAtExit(target, envelopes, timeoutMillis, onWaiting),
     close: () => agent.destroy()
   }
 }
 
-// Taken before anyone patches them: the SDK's own requests are none that it should see.
-const httpRequest = http.request
-const httpsRequest = https.request
+const MAX_SOCKETS = 8
 
 class HttpSending implements Sending {
   handedOver = false
@@ -58,7 +55,7 @@ class HttpSending implements Sending {
       REQUEST_TIMEOUT_MILLIS
     ).unref()
     if (envelope.byteLength > GZIP_THRESHOLD) {
-      gzip(envelope, (error, compressed) => {
+      process.getBuiltinModule("node:zlib").gzip(envelope, (error, compressed) => {
         if (error === null) this.#attempt(compressed, { "content-encoding": "gzip" })
         else this.#attempt(envelope, {})
       })
@@ -75,7 +72,6 @@ class HttpSending implements Sending {
       const headers = { ...this.headers, ...extraHeaders, "content-length": String(body.byteLength) }
       const request = this.start({ ...this.options, headers })
       this.#request = request
-      markOwnRequest(request)
       request.on("socket", (socket) => socket.unref())
       request.on("finish", () => {
         this.handedOver = request.socket?.connecting === false && request.socket.writableLength === 0

@@ -70,6 +70,7 @@ const retryAfterMillis = (header: string | undefined, wallClock: number): number
   if (header === undefined) return DEFAULT_MILLIS
   const text = header.trim()
   if (/^\d+(?:\.\d+)?$/.test(text)) return Number(text) * 1000
-  const date = Date.parse(text)
+  // `Date.parse` makes a year of any number it finds.
+  const date = /[a-z]{3}.*\d{4}/i.test(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(date) ? DEFAULT_MILLIS : Math.max(0, date - wallClock)
 }

@@ -27,7 +27,7 @@ interface UndiciRequest {
   readonly path: string
   readonly method: string
   /** A text of header lines, or a list of names and values, by version. */
-  readonly headers: string | ReadonlyArray<string | ReadonlyArray<string>>
+  headers: string | Array<string | ReadonlyArray<string>>
   readonly addHeader: (name: string, value: string) => void
 }
 
@@ -40,11 +40,14 @@ const onCreate = (message: unknown): void => {
     if (outgoing === undefined) return
     known.set(request, outgoing)
     if (headerOf(request, "sentry-trace") !== undefined) return
-    // A second `baggage` line is joined with the first by whoever reads them.
-    const headers = outgoing.headers(undefined)
+    const existing = headerOf(request, "baggage")
+    const headers = outgoing.headers(existing)
     if (headers === undefined) return
     request.addHeader("sentry-trace", headers.sentryTrace)
-    if (headers.baggage !== "") request.addHeader("baggage", headers.baggage)
+    if (headers.baggage === "") return
+    if (existing === undefined || !replaceHeader(request, "baggage", headers.baggage)) {
+      request.addHeader("baggage", headers.baggage)
+    }
   } catch {
     // The program's request goes on, whatever is the matter with our note of it.
   }
@@ -65,8 +68,28 @@ const onError = (message: unknown): void => {
 
 const headerOf = ({ headers }: UndiciRequest, name: string): string | undefined => {
   const lines = typeof headers === "string" ? headers.split(/\r\n|: /) : headers.flat()
-  for (let index = 0; index + 1 < lines.length; index += 2) {
-    if (String(lines[index]).toLowerCase() === name) return String(lines[index + 1])
+  const index = indexOf(lines, name)
+  return index < 0 ? undefined : String(lines[index + 1])
+}
+
+/** `addHeader` adds a line, whatever there is already. `false`: this version of undici keeps headers in some other way. */
+const replaceHeader = (request: UndiciRequest, name: string, value: string): boolean => {
+  if (typeof request.headers === "string") {
+    request.headers = request.headers.replace(
+      new RegExp(`(^|\\r\\n)${name}: [^\\r]*`, "i"),
+      (_, start: string) => `${start}${name}: ${value}`
+    )
+    return true
   }
-  return undefined
+  const index = indexOf(request.headers, name)
+  if (index < 0) return false
+  request.headers[index + 1] = value
+  return true
+}
+
+const indexOf = (lines: ReadonlyArray<unknown>, name: string): number => {
+  for (let index = 0; index + 1 < lines.length; index += 2) {
+    if (String(lines[index]).toLowerCase() === name) return index
+  }
+  return -1
 }

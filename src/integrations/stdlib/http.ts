@@ -2,28 +2,28 @@
  * Requests of `node:http` and `node:https`.
  */
 import * as diagnostics from "node:diagnostics_channel"
-import http, { type ClientRequest, type IncomingMessage } from "node:http"
-import https from "node:https"
-import { syncBuiltinESMExports } from "node:module"
+import { Agent, type ClientRequest, type IncomingMessage } from "node:http"
 import { patchMethod, refCounted } from "../../hub/patch.js"
-import { isOwnRequest } from "../../transport/ownRequests.js"
+import { isOwnAgent } from "../../transport/ownAgents.js"
 import { Outgoing } from "./outgoing.js"
 
 /**
- * Node tells about a request only when it leaves, by which time the fiber that made it is no longer known. So the functions that
- * make one are wrapped, to note where they are called; what becomes of it is heard from Node's channels, which (unlike listeners
- * on the request) change nothing for the program.
+ * Node tells about a request only when it leaves, by which time the fiber that made it is no longer known. But every request,
+ * however and by whom it is made, is handed to an agent while it is constructed: there it is noted. What becomes of it is heard
+ * from Node's channels, which (unlike listeners on the request) change nothing for the program.
  *
  * @internal
  */
 export const watchHttp = refCounted(() => {
-  const unpatch = [
-    patchMethod(http, "request", noting),
-    patchMethod(http, "get", noting),
-    patchMethod(https, "request", noting),
-    patchMethod(https, "get", noting)
-  ]
-  syncBuiltinESMExports()
+  const unpatch = patchMethod(
+    Agent.prototype as unknown as Adding,
+    "addRequest",
+    (original, isActive) =>
+      function (this: Agent, request, ...rest) {
+        if (isActive()) note(request, this)
+        return original.call(this, request, ...rest)
+      }
+  )
   diagnostics.subscribe("http.client.request.start", onStart)
   diagnostics.subscribe("http.client.response.finish", onResponse)
   diagnostics.subscribe("http.client.request.error", onError)
@@ -31,26 +31,23 @@ export const watchHttp = refCounted(() => {
     diagnostics.unsubscribe("http.client.request.start", onStart)
     diagnostics.unsubscribe("http.client.response.finish", onResponse)
     diagnostics.unsubscribe("http.client.request.error", onError)
-    for (const takeBack of unpatch) takeBack()
-    syncBuiltinESMExports()
+    unpatch()
   }
 })
 
-const known = new WeakMap<ClientRequest, Outgoing | undefined>()
-
-const noting = <F extends (...args: Array<never>) => ClientRequest>(original: F, isActive: () => boolean): F => {
-  const wrapped = function (this: unknown, ...args: Parameters<F>): ClientRequest {
-    const request = Reflect.apply(original, this, args)
-    if (isActive()) note(request)
-    return request
-  }
-  Object.defineProperties(wrapped, Object.getOwnPropertyDescriptors(original))
-  return wrapped as F
+// SAFETY: not in the documentation, but what every agent that is not Node's own implements, too. Should it change, requests are
+// noted when they leave.
+interface Adding {
+  addRequest: (this: Agent, request: ClientRequest, ...rest: ReadonlyArray<unknown>) => void
 }
 
-const note = (request: ClientRequest): void => {
+const known = new WeakMap<ClientRequest, Outgoing | undefined>()
+
+const note = (request: ClientRequest, agent: Agent | undefined): void => {
   try {
-    const outgoing = Outgoing.start(request.method, urlOf(request))
+    if (known.has(request)) return
+    const outgoing =
+      agent !== undefined && isOwnAgent(agent) ? undefined : Outgoing.start(request.method, urlOf(request))
     known.set(request, outgoing)
     if (outgoing !== undefined && !request.headersSent) addHeaders(request, outgoing)
   } catch {
@@ -72,10 +69,10 @@ const urlOf = (request: ClientRequest): string => {
   return /^https?:\/\//.test(request.path) ? request.path : `${request.protocol}//${String(host)}${request.path}`
 }
 
-/** For requests of those who took hold of `http.request` before we did. */
+/** For requests without an agent, or with one that is none of Node's. */
 const onStart = (message: unknown): void => {
-  const { request } = message as { readonly request: ClientRequest }
-  if (!known.has(request) && !isOwnRequest(request)) known.set(request, Outgoing.start(request.method, urlOf(request)))
+  const { request } = message as { readonly request: ClientRequest & { readonly agent?: Agent } }
+  note(request, request.agent)
 }
 
 const onResponse = (message: unknown): void => {

@@ -83,5 +83,6 @@ const codeOf = (error: unknown): string => {
     readonly code?: unknown
     readonly name?: unknown
   }
-  return String(code ?? cause?.code ?? name ?? "failed")
+  // The `code` of a DOMException is a number that says nothing.
+  return [code, cause?.code, name].find((word): word is string => typeof word === "string") ?? "failed"
 }

@@ -5,6 +5,7 @@ import childProcess, { type ChildProcess } from "node:child_process"
 import { type EventEmitter, errorMonitor } from "node:events"
 import { syncBuiltinESMExports } from "node:module"
 import { basename } from "node:path"
+import { describeValue } from "../../event/normalize.js"
 import { FILTERED, scrubArguments, scrubText } from "../../event/scrub.js"
 import type { Client, Place } from "../../hub/Client.js"
 import { patchMethod, refCounted } from "../../hub/patch.js"
@@ -61,11 +62,14 @@ const noting = (original: Spawning["spawn"], isActive: () => boolean): Spawning[
       started.failed(error.code ?? error.message)
     )
     this.on("exit", (code, signal) => started.ended(code, signal))
-    return original.call(this, {
-      ...options,
-      envPairs: [...(options.envPairs ?? []), ...started.variables(options.file)]
-    })
+    return original.call(this, { ...options, envPairs: withPairs(options.envPairs ?? [], started.variables) })
   }
+
+/** Of two with one name the first would count. */
+const withPairs = (pairs: ReadonlyArray<string>, variables: Variables): Array<string> => [
+  ...pairs.filter((pair) => !Object.hasOwn(variables, pair.slice(0, pair.indexOf("=")))),
+  ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)
+]
 
 type Sync = (...args: Array<never>) => unknown
 
@@ -75,7 +79,7 @@ const notingSync = <F extends Sync>(original: F, isActive: () => boolean): F => 
     const started = call === undefined ? undefined : Subprocess.start(call.file, call.args, call.options["cwd"])
     if (call === undefined || started === undefined) return Reflect.apply(original, this, args as Array<never>)
     try {
-      const result = Reflect.apply(original, this, withVariables(args, call, started) as Array<never>)
+      const result = Reflect.apply(original, this, withVariables(args, call, started.variables) as Array<never>)
       const { error, signal, status } = (result ?? {}) as {
         status?: number | null
         signal?: string
@@ -113,24 +117,30 @@ const readCall = (given: ReadonlyArray<unknown>): Call | undefined => {
   return { file, args: Array.isArray(second) ? second.map(String) : [], options: options as Call["options"], optionsAt }
 }
 
-const withVariables = (given: ReadonlyArray<unknown>, call: Call, started: Subprocess): Array<unknown> => {
-  const env: Record<string, unknown> = { ...((call.options["env"] as NodeJS.ProcessEnv | undefined) ?? process.env) }
-  for (const pair of started.variables(call.file)) {
-    const equals = pair.indexOf("=")
-    env[pair.slice(0, equals)] = pair.slice(equals + 1)
-  }
+const withVariables = (given: ReadonlyArray<unknown>, call: Call, variables: Variables): Array<unknown> => {
+  const env = { ...((call.options["env"] as NodeJS.ProcessEnv | undefined) ?? process.env), ...variables }
   const args = [...given]
   while (args.length < call.optionsAt) args.push([])
   args[call.optionsAt] = { ...call.options, env }
   return args
 }
 
+type Variables = Readonly<Record<string, string>>
+
 class Subprocess {
   private constructor(
     readonly client: Client,
     readonly place: Place,
-    readonly name: string
+    readonly name: string,
+    readonly file: string
   ) {}
+
+  /** For the environment of the child: one that runs an SDK continues the trace, and one that runs this one the scope. */
+  get variables(): Variables {
+    return (
+      this.client.attempt("the variables of a subprocess", () => variablesFor(this.file, this.client, this.place)) ?? {}
+    )
+  }
 
   /** Says that it is about to start: also one that then does not. `undefined` where nobody records it. */
   static start(file: string, args: ReadonlyArray<string>, cwd: unknown): Subprocess | undefined {
@@ -140,33 +150,15 @@ class Subprocess {
     const client = clientOf(state)
     const configured = client === undefined ? undefined : settings.get(client)
     if (client === undefined || configured === undefined) return undefined
-    const command = /[\s]/.test(file) && args.length === 0 ? file.split(/\s+/) : [file, ...args]
-    const [program = file, ...rest] = command
-    const subprocess = new Subprocess(client, placeOf(carrier, state), basename(program))
-    const shown = configured.includeArguments ? scrubArguments(rest) : rest.map(maskArgument)
-    subprocess.#record(
-      [basename(program), ...shown].join(" "),
-      undefined,
-      cwd === undefined || cwd === null ? {} : { "subprocess.cwd": scrubText(String(cwd)) }
-    )
-    return subprocess
-  }
-
-  /** For the environment of the child: a child that runs an SDK continues the trace, and one that runs this one the scope. */
-  variables(file: string): Array<string> {
-    const { branch, span, state } = this.place
-    const trace = traceHeaders(state, span, (traceId) => this.client.samplingContext(traceId))
-    const variables = [
-      `SENTRY_TRACE=${trace.sentryTrace}`,
-      `SENTRY_BAGGAGE=${trace.baggage}`,
-      `SUBPROCESS_SENTRY_TRACE=${trace.sentryTrace}`,
-      `SUBPROCESS_BAGGAGE=${trace.baggage}`
-    ]
-    // What a scope says is nobody's business but ours: other programs get no more than the trace.
-    if (file === process.execPath && this.client.propagateScope) {
-      variables.push(`${SCOPE_VARIABLE}=${JSON.stringify(takeSnapshot(state, branch, trace))}`)
-    }
-    return variables
+    return client.attempt("the note of a subprocess", () => {
+      const place = placeOf(carrier, state)
+      const [program = file, ...rest] = commandOf(file, args)
+      const name = basename(program)
+      const subprocess = new Subprocess(client, place, name, file)
+      const shown = configured.includeArguments ? scrubArguments(rest) : rest.map(maskArgument)
+      subprocess.#record([name, ...shown].join(" "), undefined, cwdOf(cwd))
+      return subprocess
+    })
   }
 
   failed(code: string): void {
@@ -187,6 +179,38 @@ class Subprocess {
     )
   }
 }
+
+const variablesFor = (file: string, client: Client, { branch, span, state }: Place): Variables => {
+  const trace = traceHeaders(state, span, (traceId) => client.samplingContext(traceId))
+  const variables: Record<string, string> = {
+    SENTRY_TRACE: trace.sentryTrace,
+    SENTRY_BAGGAGE: trace.baggage,
+    SUBPROCESS_SENTRY_TRACE: trace.sentryTrace,
+    SUBPROCESS_BAGGAGE: trace.baggage
+  }
+  // What a scope says is nobody's business but ours: other programs get no more than the trace.
+  if (file === process.execPath && client.propagateScope) {
+    variables[SCOPE_VARIABLE] = JSON.stringify(takeSnapshot(state, branch, trace, MAX_VARIABLE_LENGTH))
+  }
+  return variables
+}
+
+/** Well below what systems allow for one variable. In UTF-8 a character may take three bytes. */
+const MAX_VARIABLE_LENGTH = 32 * 1024
+
+const cwdOf = (cwd: unknown): Record<string, unknown> =>
+  cwd === undefined || cwd === null ? {} : { "subprocess.cwd": scrubText(describeValue(cwd)) }
+
+/** The words of a command, also of one that is handed to a shell as one text. */
+const commandOf = (file: string, args: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const last = args.at(-1)
+  if (last !== undefined && args.length > 1 && /^(?:.*[\\/])?(?:(?:ba|da|z|k)?sh|cmd\.exe)$/i.test(file))
+    return words(last)
+  return args.length === 0 ? words(file) : [file, ...args]
+}
+
+const words = (command: string): ReadonlyArray<string> =>
+  (command.match(/(?:[^\s"']|"[^"]*"|'[^']*')+|["']/g) ?? []).map((word) => word.replace(/^(["'])(.*)\1$/s, "$2"))
 
 /** The names of flags say what is done; everything else may be anybody's secret. */
 const maskArgument = (argument: string): string => {

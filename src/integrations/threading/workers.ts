@@ -45,10 +45,14 @@ const snapshotToCarry = (): ScopeSnapshot | undefined => {
   const here = monitored()
   if (here === undefined || !here.client.propagateScope) return undefined
   const { carrier, client, state } = here
-  const { branch, span } = placeOf(carrier, state)
-  const trace = traceHeaders(state, span, (traceId) => client.samplingContext(traceId))
-  return takeSnapshot(state, branch, trace)
+  return client.attempt("the scope for a worker", () => {
+    const { branch, span } = placeOf(carrier, state)
+    const trace = traceHeaders(state, span, (traceId) => client.samplingContext(traceId))
+    return takeSnapshot(state, branch, trace, MAX_SNAPSHOT_LENGTH)
+  })
 }
+
+const MAX_SNAPSHOT_LENGTH = 256 * 1024
 
 interface Here {
   readonly carrier: Carrier
@@ -73,6 +77,9 @@ const onWorker = (message: unknown): void => {
   const place = placeOf(carrier, state)
   // Only watched, never handled: whether an error of the worker ends this process is the program's business.
   worker.on(errorMonitor, (error: unknown) => {
+    // Without a listener it becomes an error of this thread; what is no object could not be recognised there.
+    const isOurs = typeof error === "object" && error !== null
+    if (!isOurs && worker.listenerCount("error") === 0 && client.registry.get("excepthook") !== undefined) return
     const report = reportOf(error, {
       mechanism: { type: "threading", handled: false, data: { thread_kind: "worker" } },
       integration: "threading",
