@@ -1,0 +1,117 @@
+import { checkout } from "../app/shop.mjs"
+import { startIngest } from "../lib/ingest.mjs"
+import { cpuSince } from "../lib/measure.mjs"
+import { loadFaultline, openFaultline, openSentry, overNetwork } from "../lib/sdks.mjs"
+
+/** Below what @sentry/node holds at once (64): nobody has a reason to drop any. */
+const BATCH = 40
+/** Of a process that has only begun to compile what it runs, as most are that report an error. */
+const FIRST_BATCHES = 5
+const WARMUP_BATCHES = 95
+const BATCHES = 50
+const FRAMES = 10
+
+export const title = "CPU per captured error"
+
+export const samples = {
+  faultline: () => sent(FRAMES, async (options) => throughFacade(await openFaultline(options))),
+  faultlineInFiber: () => sent(FRAMES, throughFiber),
+  sentry: () => sent(FRAMES, async (options) => throughFacade(await openSentry(options))),
+  faultlineNoSource: () =>
+    sent(0, async (options) => throughFacade(await openFaultline({ ...options, frameContextLines: 0 }))),
+  sentryNoSource: () =>
+    sent(0, async (options) => throughFacade(await openSentry({ ...options, integrations: withoutSource }))),
+  faultlineDropped: () => dropped(openFaultline),
+  sentryDropped: () => dropped(openSentry)
+}
+
+const pairs = [
+  { what: "sent, with source lines", ours: "faultline", peer: "sentry", target: 1 / 3 },
+  { what: "sent, with source lines, from a fiber", ours: "faultlineInFiber", peer: "sentry", target: 1 / 3 },
+  { what: "sent, without source lines", ours: "faultlineNoSource", peer: "sentryNoSource", target: 1 / 3 },
+  { what: "dropped in beforeSend", ours: "faultlineDropped", peer: "sentryDropped", target: 1 / 5 }
+]
+
+export const rows = pairs.flatMap(({ ours, peer, what, ...row }) =>
+  ["warm", "first"].map((phase) => ({
+    ...row,
+    what: `${what}: ${phase === "first" ? `the first ${FIRST_BATCHES * BATCH} of a process` : "warm"}`,
+    unit: "µs",
+    ours: `${ours}.${phase}`,
+    peer: `${peer}.${phase}`
+  }))
+)
+
+const withoutSource = (integrations) => integrations.filter(({ name }) => name !== "ContextLines")
+
+const throughFacade = (sdk) => ({
+  report(first, count) {
+    for (let number = first; number < first + count; number++) {
+      try {
+        checkout(number)
+      } catch (error) {
+        sdk.captureException(error)
+      }
+    }
+  },
+  flush: () => sdk.flush(10_000)
+})
+
+const throughFiber = async (options) => {
+  const { Effect, ManagedRuntime } = await import("effect")
+  const { Faultline, layer } = await loadFaultline(options)
+  const runtime = ManagedRuntime.make(layer)
+  const fails = (number) => Effect.try({ try: () => checkout(number), catch: (error) => error })
+  return {
+    report: (first, count) =>
+      runtime.runPromise(
+        Effect.gen(function* () {
+          for (let number = first; number < first + count; number++) {
+            yield* Effect.catchAll(fails(number), (error) => Faultline.captureException(error))
+          }
+        })
+      ),
+    flush: () => runtime.runPromise(Faultline.flush(10_000))
+  }
+}
+
+/** Sends to an ingest, which has the last word on whether all of them arrived, and complete. */
+const sent = async (framesWithSource, open) => {
+  const ingest = await startIngest()
+  const result = await measure(await open({ dsn: ingest.dsn, ...overNetwork }))
+  const received = await ingest.received()
+  ingest.stop()
+  return { ...result, ...differing(received, { events: result.errors, frames: FRAMES, framesWithSource }) }
+}
+
+const dropped = async (open) => {
+  let events = 0
+  const beforeSend = () => {
+    events++
+    return null
+  }
+  const result = await measure(throughFacade(await open({ beforeSend })))
+  return { ...result, ...differing({ events }, { events: result.errors }) }
+}
+
+const measure = async ({ flush, report }) => {
+  let errors = 0
+  const run = async (batches) => {
+    const start = process.cpuUsage()
+    for (let batch = 0; batch < batches; batch++) {
+      await report(errors, BATCH)
+      await flush()
+      errors += BATCH
+    }
+    return cpuSince(start) / (batches * BATCH)
+  }
+  const first = await run(FIRST_BATCHES)
+  await run(WARMUP_BATCHES)
+  return { first, warm: await run(BATCHES), errors }
+}
+
+const differing = (found, expected) => {
+  const differences = Object.entries(expected).filter(([name, count]) => found[name] !== count)
+  if (differences.length === 0) return {}
+  return { problem: differences.map(([name, count]) => `${found[name]} ${name} instead of ${count}`).join(", ") }
+}
