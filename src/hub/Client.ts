@@ -13,7 +13,7 @@ import { scrubText } from "../event/scrub.js"
 import { StackParser } from "../event/stack.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import type { DiscardReason } from "../protocol/Category.js"
-import { envelopeUrl } from "../protocol/Dsn.js"
+import { envelopeUrl, headerDsn } from "../protocol/Dsn.js"
 import type { EnvelopeHeaders } from "../protocol/Envelope.js"
 import type { Attachment, Event, EventId } from "../protocol/Event.js"
 import { makeEventId } from "../protocol/Ids.js"
@@ -407,8 +407,17 @@ export class Client implements ScopeOwner {
     const trace = incoming ?? (typeof traceId === "string" ? this.samplingContext(traceId) : undefined)
     return {
       event_id: event.event_id,
-      sdk: { name: SDK_NAME, version: SDK_VERSION },
-      ...(trace === undefined || Object.keys(trace).length === 0 ? undefined : { trace })
+      ...this.#senderHeaders,
+      ...(trace !== undefined && fitsHeader(trace) ? { trace } : undefined)
+    }
+  }
+
+  /** Who sends an envelope, and where to. */
+  get #senderHeaders(): EnvelopeHeaders {
+    const { dsn } = this.options
+    return {
+      ...(dsn === undefined ? undefined : { dsn: headerDsn(dsn) }),
+      sdk: { name: SDK_NAME, version: SDK_VERSION }
     }
   }
 
@@ -432,7 +441,7 @@ export class Client implements ScopeOwner {
       debug: this.debug,
       maxQueue: this.options.maxQueueSize,
       maxQueueBytes: this.options.maxQueueBytes,
-      reportHeaders: { sdk: { name: SDK_NAME, version: SDK_VERSION } }
+      reportHeaders: this.#senderHeaders
     })
   }
 
@@ -479,6 +488,13 @@ const identified = (made: Event, event: Event): Event => {
   const { event_id, platform, timestamp } = event
   return { ...made, event_id, timestamp: made.timestamp ?? timestamp, platform: made.platform ?? platform }
 }
+
+/** Some servers read no header line above 8 KiB, and with it lose the event: its trace is the lesser loss. */
+const fitsHeader = (trace: Readonly<Record<string, string>>): boolean =>
+  Object.keys(trace).length > 0 && JSON.stringify(trace).length < MAX_TRACE_LENGTH
+
+// Of 8 KiB, what may be several bytes to the character, beside a DSN of some length.
+const MAX_TRACE_LENGTH = 2048
 
 const isEventId = (id: string | undefined): id is EventId => id !== undefined && /^[0-9a-f]{32}$/.test(id)
 

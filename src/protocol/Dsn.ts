@@ -66,6 +66,10 @@ export const isDsnProblem = (dsn: Dsn | DsnProblem): dsn is DsnProblem => "reaso
 /** `{protocol}://{host}[:{port}]{path}/api/{project id}/envelope/` @internal */
 export const envelopeUrl = (dsn: Dsn): string => `${origin(dsn)}${dsn.path}/api/${dsn.projectId}/envelope/`
 
+/** The DSN as an envelope's header carries it: with the public key, without the secret. @internal */
+export const headerDsn = (dsn: Dsn): string =>
+  `${dsn.protocol}://${dsn.publicKey}@${origin(dsn).slice(dsn.protocol.length + 3)}${dsn.path}/${dsn.projectId}`
+
 /** A DSN for people to read: which server and project, without any key. @internal */
 export const describeDsn = (dsn: Dsn): string => `${origin(dsn)}${dsn.path}/${dsn.projectId}`
 

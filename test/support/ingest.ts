@@ -400,6 +400,11 @@ const problemsOf = ({ headers, items }: FramedEnvelope): Array<string> => {
       `sdk is no name and version: ${JSON.stringify(sdk)}`
     ],
     [
+      headers["dsn"] === undefined || /^https?:\/\/[^:@/]+@[^@]+\/\d+$/.test(String(headers["dsn"])),
+      `dsn is none, or holds a secret: ${String(headers["dsn"])}`
+    ],
+    [Buffer.byteLength(JSON.stringify(headers)) <= 8192, "a header line of more than 8 KiB"],
+    [
       event === undefined || headers["event_id"] === event.json?.["event_id"],
       `the envelope's event_id is ${String(headers["event_id"])}, the event's ${String(event?.json?.["event_id"])}`
     ],
@@ -426,7 +431,7 @@ const disagreements = (framed: FramedEnvelope, parsed: ParsedEnvelope): Array<st
     : ["parseEnvelope reads it otherwise"]
 }
 
-const ENVELOPE_KEYS = ["event_id", "sdk", "sent_at", "trace"]
+const ENVELOPE_KEYS = ["event_id", "dsn", "sdk", "sent_at", "trace"]
 const ITEM_KEYS: Record<string, ReadonlyArray<string>> = {
   event: ["type", "length"],
   client_report: ["type", "length"],

@@ -35,6 +35,7 @@ describe("the envelope", () => {
       assert.closeTo(Date.parse(String(sent_at)), Date.now(), 60_000)
       assert.deepStrictEqual(headers, {
         event_id: Option.getOrThrow(id),
+        dsn: ingest.dsn,
         sdk: SDK,
         trace: {
           trace_id: traceIdOf(event),
@@ -46,6 +47,25 @@ describe("the envelope", () => {
       assert.lengthOf(framed.items, 1)
       assert.deepStrictEqual(item?.headers, { type: "event", length: Buffer.byteLength(JSON.stringify(event)) })
       assert.isAbove(item?.bytes.byteLength ?? 0, JSON.stringify(event).length)
+    })
+  )
+
+  it.scopedLive("names the DSN, without its secret", () =>
+    Effect.gen(function* () {
+      const ingest = yield* ingestOf(Faultline.captureException(boom()))
+      const withSecret = yield* Ingest.start()
+      yield* Effect.zipRight(Faultline.captureException(boom()), flushed).pipe(
+        Effect.provide(hubAt(withSecret, { dsn: withSecret.dsnWith("public:hidden", "/a/b/42") }))
+      )
+      assert.strictEqual((yield* ingest.envelope()).framed.headers["dsn"], ingest.dsnWith("public", "/42"))
+      assert.strictEqual((yield* withSecret.envelope()).framed.headers["dsn"], withSecret.dsnWith("public", "/a/b/42"))
+    })
+  )
+
+  it.scopedLive("leaves out a trace that would make the header too long for some servers", () =>
+    Effect.gen(function* () {
+      const ingest = yield* ingestOf(Faultline.captureException(boom()), { release: "é".repeat(4000) })
+      assert.notProperty((yield* ingest.envelope()).framed.headers, "trace")
     })
   )
 

@@ -173,7 +173,7 @@ describe("a client report", () => {
       )
       const report = ingest.envelopes.find(({ framed }) => framed.headers["event_id"] === undefined)
       const { sent_at: _, ...headers } = report?.framed.headers ?? {}
-      assert.deepStrictEqual(headers, { sdk: SDK })
+      assert.deepStrictEqual(headers, { dsn: ingest.dsn, sdk: SDK })
       const [item] = report?.framed.items ?? []
       assert.deepStrictEqual<unknown>(item?.headers, { type: "client_report", length: item?.bytes.byteLength })
       assert.deepStrictEqual(reportsAt(ingest), [[discarded("before_send", 2), discarded("event_processor", 2)]])
