@@ -150,6 +150,7 @@ export class Client implements ScopeOwner {
       done(true)
       return () => {}
     }
+    this.handOver(isLast)
     const reports = delivery.sendReport()
     if (delivery.pending === 0 || timeoutMillis <= 0) {
       done(delivery.pending === 0)
@@ -172,6 +173,19 @@ export class Client implements ScopeOwner {
       clearTimeout(timer)
       forget()
     }
+  }
+
+  /** Has integrations hand over what they hold back. */
+  handOver(isLast: boolean): void {
+    for (const { hooks, name } of this.registry.having("onFlush")) {
+      this.attempt(`onFlush of the integration "${name}"`, () => hooks.onFlush?.(isLast))
+    }
+  }
+
+  /** Sends what is no event, in an envelope of its own: no processor, no `beforeSend` and no sampling has a say in it. */
+  offer(item: CountedItem, urgent = false): boolean {
+    if (!this.isOpen) return false
+    return this.delivery?.offer({ headers: this.#senderHeaders, items: [item], urgent }) === true
   }
 
   /** What takes back something that was installed for as long as the hub is open. */
@@ -211,6 +225,7 @@ export class Client implements ScopeOwner {
     }
     const earlier = this.#admit(admission, report)
     if (earlier !== undefined) {
+      if (admission.escaped) this.#tellOfError(report, admission.isolations, true)
       this.#drop("event_processor", `a duplicate of ${earlier}`)
       return earlier
     }
@@ -245,6 +260,7 @@ export class Client implements ScopeOwner {
   #sendOff(event: Event, hint: EventHint, report: Report, state: ScopeState): boolean {
     const final = this.#beforeSend(event, hint)
     if (final === undefined) return this.#drop("before_send", "beforeSend returned null")
+    if (isErrorEvent(final, report)) this.#tellOfError(report, state.trail.lineage(), hasEscaped(final))
     if (!this.#isSampled(final, hint)) return this.#drop("sample_rate", "it was not sampled")
     const accepted = this.delivery?.offer({
       headers: this.#envelopeHeaders(final, state),
@@ -255,6 +271,12 @@ export class Client implements ScopeOwner {
       urgent: report.escaped === true
     })
     return accepted === true
+  }
+
+  #tellOfError(report: Report, isolations: ReadonlyArray<object>, escaped: boolean): void {
+    for (const { hooks } of this.registry.activeFor(report.cause)) {
+      if (hooks.onError !== undefined) this.#guard("onError", () => hooks.onError?.({ escaped, isolations }))
+    }
   }
 
   #admit(admission: Admission, report: Report): EventId | undefined {
@@ -495,6 +517,13 @@ const fitsHeader = (trace: Readonly<Record<string, string>>): boolean =>
 
 // Of 8 KiB, what may be several bytes to the character, beside a DSN of some length.
 const MAX_TRACE_LENGTH = 2048
+
+/** Messages are none, whatever their level; events that a user has built are by theirs. */
+const isErrorEvent = (event: Event, report: Report): boolean =>
+  event.exception !== undefined || (report.event !== undefined && (event.level === "error" || event.level === "fatal"))
+
+const hasEscaped = (event: Event): boolean =>
+  event.exception?.values.some(({ mechanism }) => mechanism?.handled === false) === true
 
 const isEventId = (id: string | undefined): id is EventId => id !== undefined && /^[0-9a-f]{32}$/.test(id)
 

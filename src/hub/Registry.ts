@@ -36,6 +36,17 @@ export interface Hooks {
   readonly admit?: ((report: Admission) => EventId | undefined) | undefined
   /** Told what became of a report that was admitted. */
   readonly settle?: ((report: Admission, sent: boolean) => void) | undefined
+  /**
+   * Told of every error that passed all filters and `beforeSend`, whether or not it is then sampled, and of one that was reported
+   * before and has now escaped.
+   */
+  readonly onError?: ((seen: SeenError) => void) | undefined
+  /**
+   * Somebody waits for everything to be sent: what the integration holds back is to be handed over now.
+   *
+   * `isLast`: the program is at its end.
+   */
+  readonly onFlush?: ((isLast: boolean) => void) | undefined
   /** Sees every log line that Effect's minimum level lets through. */
   readonly onLog?: ((options: Logger.Logger.Options<unknown>) => void) | undefined
   /** Sees fibers begin; `parent` is none for a root fiber. */
@@ -58,7 +69,7 @@ export interface Hooks {
   readonly activate?: (() => () => void) | undefined
   /** The scope that the integration was built in closes: how the program it was provided to has ended. */
   readonly onExit?: ((exit: Exit.Exit<unknown, unknown>) => void) | undefined
-  /** Runs when the hub closes, after every `onExit` and before the transport goes. */
+  /** Runs when the hub closes, after every `onExit` and before the transport goes; in the order of the phases. */
   readonly onHubClose?: Effect.Effect<void> | undefined
 }
 
@@ -76,6 +87,19 @@ export interface Admission {
   readonly isolations: ReadonlyArray<object>
   /** Nothing in the program dealt with it. */
   readonly escaped: boolean
+}
+
+/**
+ * An error that counts for the health of a release.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SeenError {
+  /** Nothing in the program dealt with it. */
+  readonly escaped: boolean
+  /** As of an `Admission`. */
+  readonly isolations: ReadonlyArray<object>
 }
 
 /** @internal */
@@ -123,7 +147,7 @@ export class Registry {
   readonly #gone: Array<Registration> = []
   #leaving: ReadonlyArray<readonly [registration: Registration, cause: object]> = []
   #active: ReadonlyArray<Registration> = []
-  #having: Record<"onLog" | "onFiberStart" | "onFiberEnd", ReadonlyArray<Registration>> = NOBODY
+  #having: Record<CommonHook, ReadonlyArray<Registration>> = NOBODY
   #count = 0
 
   constructor(readonly debug: Debug) {}
@@ -154,7 +178,9 @@ export class Registry {
     const byName = new Map<string, Registration>()
     for (const registration of [...this.#gone, ...this.#active].toSorted(byPriority))
       byName.set(registration.name, registration)
-    return [...byName.values()].flatMap(({ hooks }) => (hooks.onHubClose === undefined ? [] : [hooks.onHubClose]))
+    return sorted([...byName.values()]).flatMap(({ hooks }) =>
+      hooks.onHubClose === undefined ? [] : [hooks.onHubClose]
+    )
   }
 
   /** In the order of their phases; within one, in the order of their names, so that registration order does not matter. */
@@ -176,7 +202,7 @@ export class Registry {
   }
 
   /** The active ones that have this hook. */
-  having(hook: "onLog" | "onFiberStart" | "onFiberEnd"): ReadonlyArray<Registration> {
+  having(hook: CommonHook): ReadonlyArray<Registration> {
     return this.#having[hook]
   }
 
@@ -204,6 +230,7 @@ export class Registry {
       this.#active.filter(({ hooks }) => hooks[hook] !== undefined)
     this.#having = {
       onLog: having("onLog"),
+      onFlush: having("onFlush"),
       onFiberStart: having("onFiberStart"),
       onFiberEnd: having("onFiberEnd")
     }
@@ -215,7 +242,10 @@ const sorted = (registrations: ReadonlyArray<Registration>): ReadonlyArray<Regis
     (a, b) => PHASES[a.hooks.phase ?? "enrich"] - PHASES[b.hooks.phase ?? "enrich"] || compare(a.name, b.name)
   )
 
-const NOBODY = { onLog: [], onFiberStart: [], onFiberEnd: [] }
+/** What is asked for often, or by name. */
+type CommonHook = "onLog" | "onFlush" | "onFiberStart" | "onFiberEnd"
+
+const NOBODY = { onLog: [], onFlush: [], onFiberStart: [], onFiberEnd: [] }
 
 const PHASES: Record<Phase, number> = { enrich: 0, filter: 1, last: 2 }
 

@@ -33,7 +33,8 @@ export const layer = (options: Options = {}): Integration.IntegrationLayer =>
   Integration.make("atexit", ({ client }) =>
     Effect.sync(() => {
       const shutdown = new Shutdown(client, options.callback ?? printPending)
-      return { onHubClose: shutdown.drain, activate: () => shutdown.watchProcess() }
+      // `last`: what others still hand over as the hub closes is to be sent, too.
+      return { phase: "last", onHubClose: shutdown.drain, activate: () => shutdown.watchProcess() }
     })
   )
 
@@ -90,6 +91,7 @@ class Shutdown {
     const { client } = this
     const { delivery } = client
     if (delivery === undefined || this.#remaining <= 0 || this.#waitingSince !== undefined) return done()
+    client.handOver(true)
     // Told once: a report that does not arrive would have the loop go round for it until the time is up.
     if (delivery.pendingEvents === 0 && this.#reported) return done()
     this.#reported = true
@@ -132,6 +134,7 @@ class Shutdown {
   #drainNow(): void {
     const { delivery } = this.client
     if (delivery === undefined) return
+    this.client.handOver(true)
     // With a listener in the way, Ctrl-C would do nothing until the wait is over.
     if (delivery.pending > 0) process.removeAllListeners("SIGINT")
     delivery.drainAtExit(this.#remaining, (pending) => this.#announce(pending))
