@@ -11,7 +11,11 @@ export const drain = (client: Client, timeoutMillis: number, isLast = false): Ef
 
 /** Drains within the timeout (by default that of the options) and closes. @internal */
 export const drainAndClose = (client: Client, timeout?: Duration.DurationInput): Effect.Effect<boolean> =>
-  Effect.tap(
-    drain(client, timeout === undefined ? client.options.shutdownTimeoutMillis : Duration.toMillis(timeout), true),
-    () => Effect.sync(() => client.close())
-  )
+  Effect.suspend(() => {
+    for (const conclude of client.beforeClose) client.attempt("the end of an integration", conclude)
+    return drain(
+      client,
+      timeout === undefined ? client.options.shutdownTimeoutMillis : Duration.toMillis(timeout),
+      true
+    )
+  }).pipe(Effect.tap(() => Effect.sync(() => client.close())))

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { Client } from "../hub/Client.js"
 import * as Integration from "../hub/Integration.js"
@@ -40,7 +41,7 @@ export const layer = (options: Options = {}): Integration.IntegrationLayer => {
   }
   return Integration.make("threading", ({ client }) =>
     Effect.withFiberRuntime((self) => {
-      const crashes = new CrashWatch((cause, fiber) => reportFiber(client, cause, fiber))
+      const crashes = new CrashWatch((cause, fiber) => prepareReport(client, cause, fiber))
       const prototype = Object.getPrototypeOf(self) as object
       return Effect.succeed({
         propagateScope,
@@ -51,10 +52,14 @@ export const layer = (options: Options = {}): Integration.IntegrationLayer => {
         activate() {
           const unwatchAwait = watchAwait(prototype)
           const unwatchWorkers = watchWorkers()
-          const onExit = (): void => crashes.decideAll()
-          process.prependListener("exit", onExit)
+          const decide = (): void => crashes.decideAll()
+          // Nobody comes to ask any more. Before `Atexit`, which waits for what is to be sent.
+          process.prependListener("beforeExit", decide).prependListener("exit", decide)
+          client.beforeClose.add(decide)
           return () => {
-            process.off("exit", onExit)
+            client.beforeClose.delete(decide)
+            process.off("beforeExit", decide).off("exit", decide)
+            crashes.close()
             unwatchWorkers()
             unwatchAwait()
           }
@@ -64,12 +69,16 @@ export const layer = (options: Options = {}): Integration.IntegrationLayer => {
   )
 }
 
-const reportFiber = (client: Client, cause: unknown, fiber: AnyFiber): void => {
+/** What is said, and when, and where, is settled as the fiber ends; only whether it is said is not. */
+const prepareReport = (client: Client, cause: Cause.Cause<unknown>, fiber: AnyFiber): (() => void) | undefined => {
   const report = reportOf(cause, {
     mechanism: { type: "threading", handled: false, data: { thread_kind: "fiber" } },
     integration: "threading",
     escaped: true,
     fiberId: `#${fiber.id().id}`
   })
-  if (report !== undefined) client.capture(report, placeOf(fiber))
+  if (report === undefined) return undefined
+  const { branch, state, ...place } = placeOf(fiber)
+  const asItWas = state.isolate(branch)
+  return () => void client.capture(report, { ...place, state: asItWas, branch: asItWas.trail.root })
 }

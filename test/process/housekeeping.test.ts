@@ -87,7 +87,13 @@ describe("what is installed in the process", () => {
       ...["child_process.execFileSync", "child_process.execSync", "child_process.spawnSync"].flatMap(andImport),
       "Agent.addRequest"
     ],
-    threading: ["Fiber.await", "channel worker_threads", "on exit", ...andImport("worker_threads.Worker")]
+    threading: [
+      "Fiber.await",
+      "channel worker_threads",
+      "on beforeExit",
+      "on exit",
+      ...andImport("worker_threads.Worker")
+    ]
   }
 
   it.scopedLive("is taken back when the hub closes, in whichever order and however often", () =>
