@@ -21,6 +21,7 @@ import { SDK_NAME, SDK_PACKAGE, SDK_VERSION } from "../protocol/Sdk.js"
 import type { SamplingContext } from "../protocol/Trace.js"
 import { type Carrier, stateOf } from "../scope/carrier.js"
 import type { EventHint } from "../scope/EventHint.js"
+import { breadcrumbsOf, type Recollection, recall, scopeOf } from "../scope/remember.js"
 import * as ScopeData from "../scope/ScopeData.js"
 import { open as openScope, type ScopeOwner, type ScopeState } from "../scope/ScopeState.js"
 import type { Branch } from "../scope/Trail.js"
@@ -247,10 +248,11 @@ export class Client implements ScopeOwner {
     const { state } = place
     const integrations = this.registry.activeFor(report.cause)
     const event = buildEvent(id, report, place.now, this.options, this.parser)
-    const scope = addScope(event, [this.globalScope, state.isolation, state.current], report.context)
-    addTrace(event, place.span ?? report.failure?.primary?.span, state.propagation)
+    const raised = recall(report.failure?.primary, state)
+    const scope = addScope(event, [this.globalScope, scopeOf(state, raised)], report.context)
+    addTrace(event, spanOf(place, report, raised), state.propagation)
     addMachine(event, place.now)
-    const breadcrumbs = [...(event.breadcrumbs?.values ?? []), ...state.trail.visibleFrom(place.branch)]
+    const breadcrumbs = [...(event.breadcrumbs?.values ?? []), ...breadcrumbsOf(state, place.branch, raised)]
     event.breadcrumbs = { values: breadcrumbs.slice(-this.options.maxBreadcrumbs || breadcrumbs.length) }
     event.sdk = this.#sdk(integrations)
     const hint = this.#hint(report, scope.attachments)
@@ -503,6 +505,13 @@ export class Client implements ScopeOwner {
       return undefined
     }
   }
+}
+
+/** The span that the error was raised in, unless that is of another trace and none of our business; else the one that reports. */
+const spanOf = (place: Place, { failure }: Report, raised: Recollection | undefined): Tracer.AnySpan | undefined => {
+  const span = failure?.primary?.span ?? raised?.memory.span
+  if (span === undefined || place.span === undefined || raised !== undefined) return span ?? place.span
+  return span.traceId === place.span.traceId ? span : place.span
 }
 
 /** What a callback makes of an event is still that event. */

@@ -4,15 +4,18 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import type { Attachment, Level, User } from "../protocol/Event.js"
 import { branchOf, stateOfFiber } from "../scope/carrier.js"
 import { type AnyFiber, currentFiber, setFiberRef } from "../scope/fiber.js"
+import { remember } from "../scope/remember.js"
 import * as ScopeData from "../scope/ScopeData.js"
 import { type ScopeState, scopeRef } from "../scope/ScopeState.js"
 import { ScopeWriter } from "../scope/ScopeWriter.js"
+import { moment } from "../scope/Trail.js"
 import { clientOf, placeOf } from "./report.js"
 
 /**
@@ -230,14 +233,22 @@ const within = <A, E, R>(
       const inside = clientOf(before)?.attempt("a scope", () => enter(before, fiber))
       if (inside === undefined) return restore(self)
       setFiberRef(fiber as AnyFiber, scopeRef, inside)
-      const end = (): void => {
+      const begun = moment()
+      const end = (cause?: Cause.Cause<unknown>): void => {
         // Batched requests continue an effect on another fiber than the one that began it.
         const now = currentFiber() ?? fiber
-        setFiberRef(now, scopeRef, leave(before, now.getFiberRef(scopeRef)))
+        const state = now.getFiberRef(scopeRef)
+        if (cause !== undefined) {
+          const place = { state, branch: branchOf(now, state), span: now.currentSpan }
+          clientOf(state)?.attempt("an error", () =>
+            remember(cause, place, (memory) => memory.moment > begun, before.trail)
+          )
+        }
+        setFiberRef(now, scopeRef, leave(before, state))
       }
       return Effect.matchCauseEffect(restore(self), {
         onFailure: (cause) => {
-          end()
+          end(cause)
           return Effect.failCause(cause)
         },
         onSuccess: (value) => {

@@ -8,15 +8,18 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import type * as Option from "effect/Option"
 import * as Supervisor from "effect/Supervisor"
+import type * as Tracer from "effect/Tracer"
 import { adopt, branchOf, branchOff, startRoot } from "../scope/carrier.js"
 import { type AnyFiber, currentFiber } from "../scope/fiber.js"
 import { scopeRef } from "../scope/ScopeState.js"
 import type { Client } from "./Client.js"
+import { rememberEnd, watchSpans } from "./raised.js"
 
 /** Into the FiberRefs of the fiber that runs this. An inert hub needs none. @internal */
 export const installSupervisor = (client: Client): Effect.Effect<void> => {
   if (client.delivery === undefined) return Effect.void
   const supervisor = new HubSupervisor(client)
+  watchSpans(client)
   supervisors.set(client, supervisor)
   return FiberRef.update(FiberRef.currentSupervisor, (current) =>
     current === Supervisor.none ? supervisor : current.zip(supervisor)
@@ -51,6 +54,8 @@ const supervisors = new WeakMap<Client, Supervisor.Supervisor<void>>()
 
 class HubSupervisor extends Supervisor.AbstractSupervisor<void> {
   readonly value = Effect.void
+  /** Of the spans that were met last. */
+  #spanClass: object | undefined
 
   constructor(readonly client: Client) {
     super()
@@ -63,11 +68,18 @@ class HubSupervisor extends Supervisor.AbstractSupervisor<void> {
     fiber: Fiber.RuntimeFiber<A, E>
   ): void {
     if (!this.client.isOpen) return
+    const span = fiber.currentSpan
+    if (span !== undefined && Object.getPrototypeOf(span) !== this.#spanClass) this.#meet(span)
     if (parent._tag === "Some") branchOff(parent.value, fiber)
     else this.#startRoot(fiber)
     for (const { hooks, name } of this.client.registry.having("onFiberStart")) {
       this.client.attempt(`onFiberStart of the integration "${name}"`, () => hooks.onFiberStart?.(fiber, parent))
     }
+  }
+
+  #meet(span: Tracer.AnySpan): void {
+    this.#spanClass = Object.getPrototypeOf(span) as object
+    if (span._tag === "Span") watchSpans(this.client, span)
   }
 
   #startRoot(fiber: AnyFiber): void {
@@ -80,12 +92,21 @@ class HubSupervisor extends Supervisor.AbstractSupervisor<void> {
   }
 
   override onEnd<A, E>(exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>): void {
-    if (exit._tag === "Success" || !this.client.isOpen) return
+    if (exit._tag === "Success") {
+      // A fiber of `Effect.all` hands over how it ended as its value.
+      if (isFailure(exit.value)) rememberEnd(exit.value, fiber)
+      return
+    }
+    if (!this.client.isOpen) return
+    rememberEnd(exit, fiber)
     for (const { hooks, name } of this.client.registry.having("onFiberEnd")) {
       this.client.attempt(`onFiberEnd of the integration "${name}"`, () => hooks.onFiberEnd?.(exit, fiber))
     }
   }
 }
+
+const isFailure = (value: unknown): value is Exit.Failure<unknown, unknown> =>
+  typeof value === "object" && value !== null && (value as { readonly _op?: unknown })._op === "Failure"
 
 interface Zipped {
   readonly left: Supervisor.Supervisor<unknown>

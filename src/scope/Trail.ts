@@ -14,6 +14,7 @@ export class Branch {
   head: Entry | undefined
   tail: Entry | undefined
   size = 0
+  readonly begun = moments
 
   constructor(
     readonly trail: Trail,
@@ -56,14 +57,14 @@ export class Trail {
   fork(branch: Branch): Trail {
     const forked = new Trail(this.limit, this)
     if (this.#size > 0) {
-      for (const breadcrumb of this.visibleFrom(branch)) forked.push(forked.root, breadcrumb)
+      for (const { breadcrumb, order } of this.#visible(branch)) forked.push(forked.root, breadcrumb, order)
     }
     return forked
   }
 
-  push(branch: Branch, breadcrumb: Breadcrumb): void {
+  push(branch: Branch, breadcrumb: Breadcrumb, order: number = nextMoment()): void {
     if (this.limit <= 0) return
-    const entry = new Entry(branch, breadcrumb, this.#newest)
+    const entry = new Entry(branch, breadcrumb, order, this.#newest)
     if (this.#newest === undefined) this.#oldest = entry
     else this.#newest.next = entry
     this.#newest = entry
@@ -80,10 +81,28 @@ export class Trail {
 
   /** What an event of `branch` shows: the newest `limit` entries it may see, oldest first, in the order of recording. */
   visibleFrom(branch: Branch): Array<Breadcrumb> {
-    const visible: Array<Breadcrumb> = []
+    return this.#visible(branch).map(({ breadcrumb }) => breadcrumb)
+  }
+
+  /**
+   * The same, and what was seen from another place (perhaps in another trail) at an earlier moment.
+   *
+   * @param then a value of `moment` at that time
+   */
+  visibleFromBoth(branch: Branch, other: Branch, then: number): Array<Breadcrumb> {
+    const entries = this.#visible(branch)
+    const seen = new Set(entries.map(({ breadcrumb }) => breadcrumb))
+    for (const entry of other.trail.#visible(other))
+      if (entry.order <= then && !seen.has(entry.breadcrumb)) entries.push(entry)
+    const ordered = entries.toSorted((a, b) => a.order - b.order).slice(-this.limit)
+    return ordered.map(({ breadcrumb }) => breadcrumb)
+  }
+
+  #visible(branch: Branch): Array<Entry> {
+    const visible: Array<Entry> = []
     let entry = this.#newest
     while (entry !== undefined && visible.length < this.limit) {
-      if (entry.branch === branch || related(entry.branch, branch)) visible.push(entry.breadcrumb)
+      if (entry.branch === branch || related(entry.branch, branch)) visible.push(entry)
       entry = entry.previous
     }
     return visible.reverse()
@@ -114,6 +133,14 @@ export class Trail {
   }
 }
 
+/** The point that was reached in the order of all that is recorded, in whichever trail. @internal */
+export const moment = (): number => moments
+
+/** @internal */
+export const nextMoment = (): number => ++moments
+
+let moments = 0
+
 const MAX_DEPTH = 256
 
 class Entry {
@@ -123,6 +150,7 @@ class Entry {
   constructor(
     readonly branch: Branch,
     readonly breadcrumb: Breadcrumb,
+    readonly order: number,
     public previous: Entry | undefined
   ) {}
 }

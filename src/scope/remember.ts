@@ -1,0 +1,124 @@
+/**
+ * What an error remembers of where it was raised, for whoever reports it later and further out. Errors are remembered weakly: by
+ * themselves, and for each isolation scope that they reached.
+ */
+import type * as Cause from "effect/Cause"
+import type * as Tracer from "effect/Tracer"
+import { failureOfCause, identitiesOf, type Leaf } from "../event/failure.js"
+import type { Breadcrumb } from "../protocol/Breadcrumb.js"
+import * as ScopeData from "./ScopeData.js"
+import type { ScopeState } from "./ScopeState.js"
+import { type Branch, nextMoment, type Trail } from "./Trail.js"
+
+/** A place in the program, at a time. @internal */
+export interface Memory {
+  readonly state: ScopeState
+  readonly branch: Branch
+  readonly span: Tracer.AnySpan | undefined
+  /** When it was: what was recorded later was not there yet. */
+  readonly moment: number
+}
+
+/** @internal */
+export interface RaisedAt {
+  readonly state: ScopeState
+  readonly branch: Branch
+  readonly span: Tracer.AnySpan | undefined
+}
+
+/**
+ * The errors of a failure leave a place. Those that come from further in keep what they remember of there.
+ *
+ * @param isFromWithin whether what an error remembers was raised inside of what it leaves now, and not on another occasion
+ * @param reached the isolation scope that they come to, where it is another one
+ * @internal
+ */
+export const remember = (
+  cause: Cause.Cause<unknown>,
+  place: RaisedAt,
+  isFromWithin: (memory: Memory) => boolean,
+  reached: Trail = place.state.trail
+): void => {
+  if (place.state.owner === undefined || cause._tag === "Interrupt" || cause._tag === "Empty") return
+  for (const error of identitiesOf(failureOfCause(cause))) {
+    let byTrail = memories.get(error)
+    if (byTrail === undefined) memories.set(error, (byTrail = new WeakMap()))
+    const { trail } = place.state
+    const earlier = byTrail.get(trail)
+    const memory =
+      earlier !== undefined && isFromWithin(earlier)
+        ? earlier
+        : { state: place.state, branch: place.branch, span: place.span, moment: nextMoment() }
+    byTrail.set(trail, memory)
+    if (reached !== trail) byTrail.set(reached, memory)
+  }
+}
+
+/**
+ * What an error, or else the nearest of its causes, remembers, as far as it is the business of whoever reports it: it was raised
+ * here, or further in; or in an isolation scope around this one (by a worker that serves many requests), then `isOuter`. Never
+ * what another request knows.
+ *
+ * @internal
+ */
+export const recall = (leaf: Leaf | undefined, { trail }: ScopeState): Recollection | undefined => {
+  let error: unknown = leaf?.error
+  for (let depth = 0; depth < MAX_CAUSES && isObject(error); depth++) {
+    const byTrail = memories.get(error)
+    if (byTrail !== undefined) {
+      const memory = byTrail.get(trail)
+      if (memory !== undefined) return { memory, isOuter: false }
+      for (const outer of trail.lineage()) {
+        const around = byTrail.get(outer)
+        if (around?.state.trail === outer) return { memory: around, isOuter: true }
+      }
+    }
+    error = causeOf(error)
+  }
+  return undefined
+}
+
+/** @internal */
+export interface Recollection {
+  readonly memory: Memory
+  readonly isOuter: boolean
+}
+
+/** The scope of a report: that of the place it is made from, and that of the place its error was raised in. @internal */
+export const scopeOf = (state: ScopeState, recollection: Recollection | undefined): ScopeData.ScopeData => {
+  const here = ScopeData.merge(state.isolation, state.current)
+  const raised = recollection?.memory.state
+  if (raised === undefined || (raised.isolation === state.isolation && raised.current === state.current)) return here
+  const there = ScopeData.merge(raised.isolation, raised.current)
+  const merged = recollection?.isOuter === true ? ScopeData.merge(there, here) : ScopeData.merge(here, there)
+  return ScopeData.change(merged, {
+    attachments: [...new Set(merged.attachments)],
+    processors: [...new Set(merged.processors)]
+  })
+}
+
+/** The breadcrumbs of a report, in the order in which they were recorded. @internal */
+export const breadcrumbsOf = (
+  state: ScopeState,
+  branch: Branch,
+  recollection: Recollection | undefined
+): Array<Breadcrumb> => {
+  const memory = recollection?.memory
+  return memory === undefined || memory.branch === branch
+    ? state.trail.visibleFrom(branch)
+    : state.trail.visibleFromBoth(branch, memory.branch, memory.moment)
+}
+
+const memories = new WeakMap<object, WeakMap<Trail, Memory>>()
+
+const MAX_CAUSES = 8
+
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
+
+const causeOf = (error: object): unknown => {
+  try {
+    return (error as { readonly cause?: unknown }).cause
+  } catch {
+    return undefined
+  }
+}
