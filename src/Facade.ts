@@ -34,6 +34,8 @@ import * as ScopeData from "./scope/ScopeData.js"
 import { ScopeWriter } from "./scope/ScopeWriter.js"
 import { traceHeaders } from "./scope/snapshot.js"
 
+export { Spool, type SpoolOptions } from "./transport/Spool.js"
+
 /**
  * The options of a hub, and what becomes of the default integrations.
  *

@@ -26,8 +26,9 @@ import * as ScopeData from "../scope/ScopeData.js"
 import { open as openScope, type ScopeOwner, type ScopeState } from "../scope/ScopeState.js"
 import type { Branch } from "../scope/Trail.js"
 import { type CountedItem, Delivery, type DeliveryStats } from "../transport/Delivery.js"
-import { type Debug, describeError, makeDebug } from "../transport/debug.js"
+import { type Debug, describeError, makeDebug, writeLine } from "../transport/debug.js"
 import { Outcomes } from "../transport/Outcomes.js"
+import type { Spool } from "../transport/Spool.js"
 import { openSilently, type Sender, type Transport } from "../transport/Transport.js"
 import type { ResolvedOptions } from "./Options.js"
 import { type Admission, type Registration, Registry } from "./Registry.js"
@@ -65,7 +66,8 @@ export class Client implements ScopeOwner {
 
   constructor(
     readonly options: ResolvedOptions,
-    transport: Transport.Service
+    transport: Transport.Service,
+    spool: Spool.Service
   ) {
     this.debug = makeDebug(options.debug)
     this.registry = new Registry(this.debug)
@@ -78,7 +80,7 @@ export class Client implements ScopeOwner {
       inAppInclude: options.inAppInclude,
       inAppExclude: options.inAppExclude
     })
-    this.delivery = this.#openDelivery(transport)
+    this.delivery = this.#openDelivery(transport, spool)
     this.debug(options.dsn === undefined ? "no DSN: nothing will be sent" : `opened for ${String(options.dsn)}`)
   }
 
@@ -104,7 +106,14 @@ export class Client implements ScopeOwner {
 
   get stats(): DeliveryStats {
     return (
-      this.delivery?.stats ?? { queued: 0, queuedBytes: 0, inFlight: 0, sent: 0, discarded: this.outcomes.totals() }
+      this.delivery?.stats ?? {
+        queued: 0,
+        queuedBytes: 0,
+        inFlight: 0,
+        sent: 0,
+        spooled: 0,
+        discarded: this.outcomes.totals()
+      }
     )
   }
 
@@ -164,13 +173,13 @@ export class Client implements ScopeOwner {
       forget()
       done(false)
     }, timeoutMillis)
-    const settled = (): void => {
+    const settled = (drained = true): void => {
       clearTimeout(timer)
-      done(true)
+      done(drained)
     }
-    forget = delivery.whenSettled(() => {
+    forget = delivery.whenSettled((drained) => {
       // A report that was itself lost on the way is to wait for a better time.
-      if (reports || !isLast || !delivery.sendReport(settled)) settled()
+      if (!drained || reports || !isLast || !delivery.sendReport(settled)) settled(drained)
     })
     return () => {
       clearTimeout(timer)
@@ -447,7 +456,7 @@ export class Client implements ScopeOwner {
     }
   }
 
-  #openDelivery(transport: Transport.Service): Delivery | undefined {
+  #openDelivery(transport: Transport.Service, spool: Spool.Service): Delivery | undefined {
     const { dsn } = this.options
     if (dsn === undefined) return undefined
     const agent = `${SDK_NAME}/${SDK_VERSION}`
@@ -467,7 +476,8 @@ export class Client implements ScopeOwner {
       debug: this.debug,
       maxQueue: this.options.maxQueueSize,
       maxQueueBytes: this.options.maxQueueBytes,
-      reportHeaders: this.#senderHeaders
+      reportHeaders: this.#senderHeaders,
+      store: spool.open((message) => writeLine(`[faultline] ${message}`))
     })
   }
 

@@ -20,6 +20,7 @@ import { inheritedScope } from "../scope/inherited.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
 import { scopeRef, unowned } from "../scope/ScopeState.js"
 import type { DeliveryStats } from "../transport/Delivery.js"
+import { Spool } from "../transport/Spool.js"
 import { Transport } from "../transport/Transport.js"
 import { carryIntoAsync } from "./asyncContext.js"
 import { Client } from "./Client.js"
@@ -123,9 +124,10 @@ export const openHub = (options: Options): Effect.Effect<Hub.Service, DsnError |
       catch: (error) => error as DsnError | OptionsError
     })
     const transport = resolved.transport ?? (yield* Transport)
+    const spool = resolved.spool ?? (yield* Spool)
     const scope = yield* Effect.scope
     const before = yield* FiberRef.get(scopeRef)
-    const client = new Client(resolved, transport)
+    const client = new Client(resolved, transport, spool)
     const hub = makeHub(client, scope)
     // Not `addFinalizer` of Effect: it would undo what the finalizer does to the FiberRefs.
     yield* Scope.addFinalizer(

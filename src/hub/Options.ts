@@ -12,6 +12,7 @@ import { type Dsn, isDsnProblem, parseDsn } from "../protocol/Dsn.js"
 import type { Event } from "../protocol/Event.js"
 import type { EventHint } from "../scope/EventHint.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
+import type { Spool } from "../transport/Spool.js"
 import type { Transport } from "../transport/Transport.js"
 
 /**
@@ -72,6 +73,8 @@ export interface Options {
   readonly defaultIntegrations?: boolean | undefined
   /** How envelopes leave the process; takes the place of the `Transport` service. */
   readonly transport?: Transport.Service | undefined
+  /** Where envelopes outlive the process (`Spool.make`); takes the place of the `Spool` service. Default: nowhere. */
+  readonly spool?: Spool.Service | undefined
   /** Scope data that every event of this hub carries: the global scope. */
   readonly initialScope?: ScopeContext | undefined
   /** The URLs whose requests carry the trace on: a text that is part of the URL, or a pattern. Default: all; `[]`: none. */
@@ -110,6 +113,7 @@ export interface ResolvedOptions {
   readonly debug: boolean
   readonly defaultIntegrations: boolean
   readonly transport: Transport.Service | undefined
+  readonly spool: Spool.Service | undefined
   readonly initialScope: ScopeContext
   readonly tracePropagationTargets: ReadonlyArray<string | RegExp> | undefined
   readonly maxQueueSize: number
@@ -173,6 +177,7 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
     debug: options.debug ?? false,
     defaultIntegrations: options.defaultIntegrations ?? true,
     transport: options.transport,
+    spool: options.spool,
     initialScope: options.initialScope ?? {},
     tracePropagationTargets: options.tracePropagationTargets,
     maxQueueSize: options.maxQueueSize ?? 12_000,
@@ -211,6 +216,9 @@ const isTransport: Check = (value) =>
     ? undefined
     : "must be a transport (an object with `open`)"
 
+const isSpool: Check = (value) =>
+  isFunction((value as { open?: unknown } | null)?.open) === undefined ? undefined : "must be made by `Spool.make`"
+
 const checks: { readonly [K in keyof Options]-?: Check } = {
   dsn: (value) =>
     typeof (Redacted.isRedacted(value) ? Redacted.value(value) : value) === "string"
@@ -240,6 +248,7 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
   debug: isFlag,
   defaultIntegrations: isFlag,
   transport: isTransport,
+  spool: isSpool,
   initialScope: isObject,
   tracePropagationTargets: isListOf("texts and patterns", (item) => typeof item === "string" || item instanceof RegExp),
   maxQueueSize: isCount,

@@ -81,3 +81,13 @@ export type DiscardReason =
   | "internal_sdk_error"
   | "ignored"
   | "invalid"
+
+/** What an item counts as. @internal */
+export const categoryOf = (type: string): Category => {
+  if (type === "event") return "error"
+  if (type === "sessions") return "session"
+  if (type === "log") return "log_item"
+  if (type === "check_in") return "monitor"
+  if (type === "client_report") return "internal"
+  return isCategory(type) ? type : "default"
+}

@@ -83,6 +83,25 @@ export const encodeHeaders = (headers: EnvelopeHeaders): Buffer => Buffer.from(`
  * console.log(envelope.items.length) // 1
  */
 export const parseEnvelope = (bytes: Uint8Array): ParsedEnvelope => {
+  const { headers, items } = splitEnvelope(bytes)
+  return {
+    headers,
+    items: items.map((item) => ({ headers: item.headers, payload: parsePayload(item.headers, item.payload) }))
+  }
+}
+
+/** An item as it stands in an envelope. @internal */
+export interface FramedItem {
+  readonly headers: ParsedItem["headers"]
+  readonly payload: Buffer
+  /** The line of its headers, its payload, and the LF after it. */
+  readonly framed: Buffer
+}
+
+/** The same without a look at what is in the items. @internal */
+export const splitEnvelope = (
+  bytes: Uint8Array
+): { readonly headers: EnvelopeHeaders; readonly items: ReadonlyArray<FramedItem> } => {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let offset = 0
   const line = (): Buffer => {
@@ -92,12 +111,14 @@ export const parseEnvelope = (bytes: Uint8Array): ParsedEnvelope => {
     return slice
   }
   const headers = JSON.parse(line().toString("utf8")) as EnvelopeHeaders
-  const items: Array<ParsedItem> = []
+  const items: Array<FramedItem> = []
   while (offset < buffer.length) {
+    const start = offset
     const head = line()
     if (head.length === 0) continue
     const itemHeaders = JSON.parse(head.toString("utf8")) as ParsedItem["headers"]
-    items.push({ headers: itemHeaders, payload: parsePayload(itemHeaders, payloadOf(itemHeaders)) })
+    const payload = payloadOf(itemHeaders)
+    items.push({ headers: itemHeaders, payload, framed: buffer.subarray(start, offset) })
   }
   return { headers, items }
 

@@ -1,13 +1,20 @@
 /**
  * The queue between a capture and the server: bounded, never waiting, and exact about what became of everything in it.
  */
-import type { Category, ItemType } from "../protocol/Category.js"
-import { type EncodedItem, type EnvelopeHeaders, encodeHeaders, encodeItem } from "../protocol/Envelope.js"
+import { type Category, categoryOf, type ItemType } from "../protocol/Category.js"
+import {
+  type EncodedItem,
+  type EnvelopeHeaders,
+  encodeHeaders,
+  encodeItem,
+  splitEnvelope
+} from "../protocol/Envelope.js"
 import { type Debug, describeError } from "./debug.js"
 import { Fifo } from "./Fifo.js"
 import type { Outcomes } from "./Outcomes.js"
 import { type DiscardedEvents } from "./Outcomes.js"
 import { limitedUntil, noLimits, type RateLimits, updateLimits } from "./rateLimits.js"
+import type { Store, Stored } from "./Store.js"
 import type { Sender, Sending, SendResult } from "./Transport.js"
 
 /** An item that knows what it counts as. @internal */
@@ -35,6 +42,8 @@ export interface DeliveryConfig {
   readonly maxQueueBytes: number
   /** The headers of an envelope that holds nothing but a client report. */
   readonly reportHeaders: EnvelopeHeaders
+  /** Where envelopes outlive the process. With one, they leave one at a time, and a dead network keeps them. */
+  readonly store?: Store | undefined
 }
 
 /** @internal */
@@ -43,6 +52,8 @@ export interface DeliveryStats {
   readonly queuedBytes: number
   readonly inFlight: number
   readonly sent: number
+  /** How many envelopes are in the spool. */
+  readonly spooled: number
   readonly discarded: ReadonlyArray<DiscardedEvents>
 }
 
@@ -51,7 +62,7 @@ export class Delivery {
   readonly #urgent = new Fifo<Waiting>()
   readonly #queue = new Fifo<Waiting>()
   readonly #inFlight = new Set<InFlight>()
-  readonly #waiters = new Set<{ readonly upTo: number; readonly callback: () => void }>()
+  readonly #waiters = new Set<{ readonly upTo: number; readonly callback: (settled: boolean) => void }>()
   /** How many envelopes were taken into the queue: their numbers count up from 1. */
   #offered = 0
   #queuedBytes = 0
@@ -64,13 +75,29 @@ export class Delivery {
   #closed = false
   #exit: { readonly deadline: number; readonly onWaiting: (pending: number) => void } | undefined
 
-  constructor(readonly config: DeliveryConfig) {}
+  /** Set while the network is down: when it is tried again. */
+  #retry: NodeJS.Timeout | undefined
+  #retryMillis = 0
+  #recovery: NodeJS.Timeout | undefined
+
+  constructor(readonly config: DeliveryConfig) {
+    const { outcomes, store } = config
+    if (store === undefined) return
+    outcomes.onChange = () => store.saveCounts(outcomes.untold())
+    this.#recover(store)
+    this.#recovery = setInterval(() => this.#recover(store), RECOVERY_INTERVAL_MILLIS).unref()
+  }
 
   /** Puts an envelope into the queue. `false`: there was no room, and it was counted as lost. */
   offer(outgoing: Outgoing): boolean {
     if (this.#closed) return false
     const waiting = makeWaiting(outgoing.headers, this.#allowed(outgoing.items.map(frame)))
     if (waiting.parts.length === 0) return false
+    const stored = this.config.store?.put(storedBytesOf(waiting))
+    if (stored !== undefined) {
+      this.#enqueue(this.#hasRoom(waiting) ? { ...waiting, stored } : onDisk(stored), outgoing.urgent)
+      return true
+    }
     if (!this.#hasRoom(waiting) && !(outgoing.urgent && this.#makeRoom(waiting))) {
       this.#discard("queue_overflow", waiting.parts)
       this.config.debug(`dropped: the queue is full (${this.pending} envelopes, ${this.#queuedBytes} bytes)`)
@@ -91,6 +118,7 @@ export class Delivery {
       queuedBytes: this.#queuedBytes,
       inFlight: this.#inFlight.size,
       sent: this.#sent,
+      spooled: this.config.store?.count ?? 0,
       discarded: this.config.outcomes.totals()
     }
   }
@@ -101,15 +129,18 @@ export class Delivery {
     return this.pending - reports - this.#reportsWaiting
   }
 
-  /** Calls back once everything offered so far is answered; the function it returns forgets the callback. */
-  whenSettled(callback: () => void): () => void {
+  /**
+   * Calls back once everything offered so far is answered, or (`false`) has to stay in the spool, since the network is down; the
+   * function it returns forgets the callback.
+   */
+  whenSettled(callback: (settled: boolean) => void): () => void {
     const waiter = { upTo: this.#offered, callback }
     if (this.#oldestPending > waiter.upTo) {
-      callback()
+      callback(true)
       return () => {}
     }
     this.#waiters.add(waiter)
-    this.#pump()
+    this.#tryAgain()
     return () => void this.#waiters.delete(waiter)
   }
 
@@ -133,6 +164,7 @@ export class Delivery {
    */
   drainAtExit(timeoutMillis: number, onWaiting: (pending: number) => void): void {
     this.sendReport()
+    this.config.store?.flush()
     this.#exit = { deadline: performance.now() + timeoutMillis, onWaiting }
     this.#drainSync()
   }
@@ -142,8 +174,14 @@ export class Delivery {
     if (this.#closed) return
     this.#closed = true
     const left = this.#takeWaiting()
-    if (left.length > 0) this.config.debug(`closed with ${left.length} envelopes unsent`)
+    const kept = left.filter(({ stored }) => stored !== undefined).length
+    if (left.length > kept) this.config.debug(`closed with ${left.length - kept} envelopes unsent`)
+    if (kept > 0) this.config.debug(`closed with ${kept} envelopes left in the spool`)
     this.#cutOff(() => true)
+    clearTimeout(this.#retry)
+    clearInterval(this.#recovery)
+    this.config.outcomes.onChange = undefined
+    this.config.store?.close()
     this.#guard("close", () => this.config.sender.close())
     this.#notify()
   }
@@ -162,7 +200,58 @@ export class Delivery {
   }
 
   #next(): Waiting | undefined {
-    return this.#taken(this.#urgent.shift() ?? this.#queue.shift())
+    for (;;) {
+      const waiting = this.#taken(this.#urgent.shift() ?? this.#queue.shift())
+      const loaded = waiting === undefined ? undefined : this.#load(waiting)
+      if (loaded !== undefined || waiting === undefined) return loaded
+    }
+  }
+
+  /** What was on disk alone, in memory; `undefined` if it cannot be read. */
+  #load(waiting: Waiting): Waiting | undefined {
+    const { number, parts, stored } = waiting
+    const { store } = this.config
+    if (parts.length > 0 || stored === undefined || store === undefined) return waiting
+    try {
+      const bytes = store.read(stored)
+      if (bytes !== undefined) return { ...readStored(bytes), number, stored }
+    } catch {
+      // It is told below.
+    }
+    store.spoiled(stored)
+    this.config.outcomes.record("internal_sdk_error", "error")
+    return undefined
+  }
+
+  #recover(store: Store): void {
+    const found = store.recover(
+      (counts) => this.config.outcomes.putBack(counts),
+      (expired) => {
+        store.remove(expired)
+        this.config.outcomes.record("cache_overflow", "error")
+      }
+    )
+    for (const stored of found) this.#enqueue(onDisk(stored), false)
+    if (found.length > 0) this.config.debug(`found ${found.length} envelopes in the spool`)
+  }
+
+  /** The network is down: nothing is tried for a while, and nobody waits for it. */
+  #pause(waiting: Waiting): void {
+    // A crash that came meanwhile still goes first.
+    this.#queue.unshift(waiting)
+    this.#queuedBytes += waiting.size
+    this.#retryMillis = Math.min(MAX_RETRY_MILLIS, Math.max(MIN_RETRY_MILLIS, this.#retryMillis * 2))
+    clearTimeout(this.#retry)
+    this.#retry = setTimeout(() => this.#tryAgain(), this.#retryMillis).unref()
+    const waiters = Array.from(this.#waiters)
+    this.#waiters.clear()
+    for (const { callback } of waiters) callback(false)
+  }
+
+  #tryAgain(): void {
+    clearTimeout(this.#retry)
+    this.#retry = undefined
+    this.#pump()
   }
 
   #takeWaiting(): ReadonlyArray<Waiting> {
@@ -188,7 +277,7 @@ export class Delivery {
     while (!this.#hasRoom(waiting)) {
       const displaced = this.#taken(this.#queue.pop())
       if (displaced === undefined) return false
-      this.#lose("queue_overflow", displaced)
+      if (displaced.stored === undefined) this.#lose("queue_overflow", displaced)
       displaced.answered?.()
     }
     return true
@@ -209,7 +298,8 @@ export class Delivery {
     // A sender that answers at once must not make this recurse as deep as the queue is long.
     if (this.#pumping) return
     this.#pumping = true
-    while (!this.#closed && this.#inFlight.size < CONCURRENCY) {
+    const concurrency = this.config.store === undefined ? CONCURRENCY : 1
+    while (!this.#closed && this.#retry === undefined && this.#inFlight.size < concurrency) {
       const waiting = this.#next()
       if (waiting === undefined) break
       this.#send(waiting)
@@ -241,7 +331,9 @@ export class Delivery {
     if (exit === undefined) return
     const waiting = [...this.#cutOff(({ sending }) => sending?.handedOver !== true), ...this.#takeWaiting()]
     const allowed = waiting
-      .map((envelope) => this.#withoutLimited(envelope))
+      .filter(({ stored }, index) => stored === undefined || index < MAX_AT_EXIT)
+      .map((envelope) => this.#load(envelope))
+      .map((envelope) => (envelope === undefined ? undefined : this.#withoutLimited(envelope)))
       .filter((envelope) => envelope !== undefined)
     if (allowed.length === 0) return
     const results = this.#guard("sendSync", () =>
@@ -270,7 +362,8 @@ export class Delivery {
       ? waiting
       : {
           ...makeWaiting(waiting.headers, [...waiting.parts, reportPart(discarded)], discarded),
-          number: waiting.number
+          number: waiting.number,
+          stored: waiting.stored
         }
   }
 
@@ -283,12 +376,17 @@ export class Delivery {
   }
 
   #settle(waiting: Waiting, result: SendResult): void {
-    waiting.answered?.()
     if (!isAnswer(result)) {
-      this.#lose("network_error", waiting)
       this.config.debug(`not sent: ${(result as { readonly reason?: string } | undefined)?.reason ?? "no answer"}`)
+      if (waiting.stored === undefined) {
+        waiting.answered?.()
+        this.#lose("network_error", waiting)
+      } else if (this.#exit === undefined) this.#pause(waiting)
       return
     }
+    waiting.answered?.()
+    this.#forget(waiting)
+    this.#retryMillis = 0
     this.#limits = updateLimits(
       this.#limits,
       { status: result.status, rateLimits: result.rateLimits, retryAfter: result.retryAfter },
@@ -297,6 +395,7 @@ export class Delivery {
     )
     if (result.status >= 200 && result.status < 300) {
       this.#sent++
+      if (waiting.report !== undefined) this.config.outcomes.told(waiting.report)
       this.config.debug(`sent ${describe(waiting)}`)
       return
     }
@@ -314,8 +413,12 @@ export class Delivery {
       this.config.outcomes.putBack(waiting.report)
       waiting.answered?.()
     }
-    if (parts.length === 0) return undefined
-    return { ...makeWaiting(waiting.headers, parts, keepsReport ? waiting.report : undefined), number: waiting.number }
+    if (parts.length === 0) {
+      this.#forget(waiting)
+      return undefined
+    }
+    const { number, stored } = waiting
+    return { ...makeWaiting(waiting.headers, parts, keepsReport ? waiting.report : undefined), number, stored }
   }
 
   #allowed(parts: ReadonlyArray<Part>): ReadonlyArray<Part> {
@@ -329,6 +432,10 @@ export class Delivery {
     this.#discard("ratelimit_backoff", limited)
     this.config.debug(`held back by the server's rate limit: ${limited.map((part) => part.type).join(", ")}`)
     return parts.filter((part) => !limited.includes(part))
+  }
+
+  #forget({ stored }: Waiting): void {
+    if (stored !== undefined) this.config.store?.remove(stored)
   }
 
   #lose(reason: LossReason, waiting: Waiting): void {
@@ -352,7 +459,7 @@ export class Delivery {
     // A callback may add others, which are none of this round.
     for (const waiter of Array.from(this.#waiters)) {
       if (oldest <= waiter.upTo || !this.#waiters.delete(waiter)) continue
-      waiter.callback()
+      waiter.callback(true)
     }
   }
 
@@ -386,6 +493,7 @@ interface Waiting {
   /** Its place in the order of all. */
   readonly number: number
   readonly answered?: () => void
+  readonly stored?: Stored | undefined
   /** The counts that this envelope tells the server, to be put back if it does not arrive. */
   readonly report: ReadonlyArray<DiscardedEvents> | undefined
 }
@@ -409,13 +517,35 @@ const makeWaiting = (
   report
 })
 
-const isReport = (waiting: Waiting): boolean => waiting.parts.every(({ type }) => type === "client_report")
+/** On disk alone: no room is taken in memory. */
+const onDisk = (stored: Stored): Waiting => ({ ...makeWaiting({}, []), stored })
+
+const readStored = (bytes: Uint8Array): Waiting => {
+  const { headers, items } = splitEnvelope(bytes)
+  if (items.length === 0) throw new RangeError("envelope: it is empty")
+  return makeWaiting(
+    headers,
+    items.map(({ framed, headers, payload }) => ({
+      type: headers.type as ItemType,
+      category: categoryOf(headers.type),
+      quantity: Number(headers["item_count"] ?? (headers.type === "attachment" ? payload.byteLength : 1)),
+      bytes: framed
+    }))
+  )
+}
+
+const isReport = (waiting: Waiting): boolean =>
+  waiting.parts.length > 0 && waiting.parts.every(({ type }) => type === "client_report")
 
 const bytesOf = (waiting: Waiting): Uint8Array =>
   Buffer.concat([
     encodeHeaders({ ...waiting.headers, sent_at: new Date().toISOString() }),
     ...waiting.parts.map((part) => part.bytes)
   ])
+
+/** `sent_at` is written when it is sent. */
+const storedBytesOf = (waiting: Waiting): Uint8Array =>
+  Buffer.concat([encodeHeaders(waiting.headers), ...waiting.parts.map((part) => part.bytes)])
 
 class InFlight {
   sending: Sending | undefined
@@ -427,6 +557,12 @@ const NOT_IN_TIME: SendResult = { _tag: "Failed", reason: "the process ended fir
 
 const CONCURRENCY = 8
 const REPORT_INTERVAL_MILLIS = 30_000
+const MIN_RETRY_MILLIS = 1000
+const MAX_RETRY_MILLIS = 60_000
+/** How often the spool is searched for what processes have left that have ended meanwhile. */
+const RECOVERY_INTERVAL_MILLIS = 60_000
+/** A spool may hold more than can be read, let alone sent, in the moment there is. */
+const MAX_AT_EXIT = 1000
 
 const reportPart = (discarded: ReadonlyArray<DiscardedEvents>): Part =>
   frame({

@@ -11,6 +11,12 @@ export class Fifo<A> {
     this.#items.push(item)
   }
 
+  /** Back to the front. */
+  unshift(item: A): void {
+    if (this.#head > 0) this.#items[--this.#head] = item
+    else this.#items.unshift(item)
+  }
+
   /** The oldest. */
   peek(): A | undefined {
     return this.#items[this.#head]

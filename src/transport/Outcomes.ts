@@ -16,6 +16,11 @@ export class Outcomes {
   /** Everything counted since the start, for whoever wants to look. */
   readonly #totals = new Map<string, number>()
 
+  /** What is in a report that has not been answered yet. */
+  readonly #telling = new Set<ReadonlyArray<DiscardedEvents>>()
+  /** Told whenever there is more, or less, that the server does not know. */
+  onChange: (() => void) | undefined
+
   constructor(readonly enabled: boolean) {}
 
   record(reason: DiscardReason, category: Category, quantity = 1): void {
@@ -23,7 +28,9 @@ export class Outcomes {
     const key = `${reason}:${category}`
     this.#totals.set(key, (this.#totals.get(key) ?? 0) + quantity)
     // A lost client report is not itself reported: there would be no end to it.
-    if (this.enabled && category !== "internal") this.#counts.set(key, (this.#counts.get(key) ?? 0) + quantity)
+    if (!this.enabled || category === "internal") return
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + quantity)
+    this.onChange?.()
   }
 
   get isEmpty(): boolean {
@@ -34,15 +41,27 @@ export class Outcomes {
   take(): ReadonlyArray<DiscardedEvents> {
     const taken = entries(this.#counts)
     this.#counts.clear()
+    this.#telling.add(taken)
     return taken
+  }
+
+  /** The server has answered to a report: whatever it said, it was told. */
+  told(discarded: ReadonlyArray<DiscardedEvents>): void {
+    if (this.#telling.delete(discarded)) this.onChange?.()
   }
 
   /** For a report that did not arrive: its counts go into the next one. */
   putBack(discarded: ReadonlyArray<DiscardedEvents>): void {
+    this.#telling.delete(discarded)
     for (const { category, quantity, reason } of discarded) {
       const key = `${reason}:${category}`
       this.#counts.set(key, (this.#counts.get(key) ?? 0) + quantity)
     }
+  }
+
+  /** What the server does not know yet, as far as we know. */
+  untold(): ReadonlyArray<DiscardedEvents> {
+    return [...[...this.#telling].flat(), ...entries(this.#counts)]
   }
 
   totals(): ReadonlyArray<DiscardedEvents> {

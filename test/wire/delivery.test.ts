@@ -59,7 +59,14 @@ describe("a server that", () => {
           yield* flushed
         }
         const { stats } = yield* Faultline.Hub
-        assert.deepStrictEqual(yield* stats, { queued: 0, queuedBytes: 0, inFlight: 0, sent: 2, discarded: [] })
+        assert.deepStrictEqual(yield* stats, {
+          queued: 0,
+          queuedBytes: 0,
+          inFlight: 0,
+          sent: 2,
+          spooled: 0,
+          discarded: []
+        })
       }).pipe(Effect.provide(hubAt(ingest)))
       assert.deepStrictEqual(messagesAt(ingest), ["a", "b"])
     })
@@ -78,6 +85,7 @@ describe("a server that", () => {
           queuedBytes: 0,
           inFlight: 0,
           sent: 0,
+          spooled: 0,
           discarded: [discarded("network_error", 3)]
         })
       }).pipe(Effect.provide(hubAt(ingest)))
@@ -127,6 +135,7 @@ describe("a server that", () => {
           queuedBytes: 0,
           inFlight: 0,
           sent: 0,
+          spooled: 0,
           discarded: [discarded("network_error")]
         })
       }).pipe(Effect.provide(hubAt(ingest)))

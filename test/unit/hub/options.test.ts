@@ -105,6 +105,7 @@ const options: {
     [[], "false", null]
   ],
   transport: [[{ open: go }], [null, {}, go, "x", { open: 5 }]],
+  spool: [[{ open: go }], [null, {}, go, "x", { open: 5 }]],
   initialScope: [
     [{}, { tags: { a: 1 } }],
     [null, "x", [], go]
@@ -183,6 +184,7 @@ describe("resolveOptions", () => {
       debug: false,
       defaultIntegrations: true,
       transport: undefined,
+      spool: undefined,
       initialScope: {},
       tracePropagationTargets: undefined,
       maxQueueSize: 12_000,

@@ -83,7 +83,14 @@ describe("Delivery", () => {
       )
       server.arrivals[0]?.answer(answered(200))
       assert.strictEqual(delivery.pending, 0)
-      assert.deepStrictEqual(delivery.stats, { queued: 0, queuedBytes: 0, inFlight: 0, sent: 1, discarded: [] })
+      assert.deepStrictEqual(delivery.stats, {
+        queued: 0,
+        queuedBytes: 0,
+        inFlight: 0,
+        sent: 1,
+        spooled: 0,
+        discarded: []
+      })
     })
 
     it("in the order of the captures, no more than eight at a time", () => {
@@ -111,7 +118,14 @@ describe("Delivery", () => {
       })
       for (let i = 0; i < 50_000; i++) delivery.offer(outgoing(`e${i}`))
       quickly(3_000, pump)
-      assert.deepStrictEqual(delivery.stats, { queued: 0, queuedBytes: 0, inFlight: 0, sent: 50_000, discarded: [] })
+      assert.deepStrictEqual(delivery.stats, {
+        queued: 0,
+        queuedBytes: 0,
+        inFlight: 0,
+        sent: 50_000,
+        spooled: 0,
+        discarded: []
+      })
     })
 
     it("an envelope without items is none", () => {
@@ -624,6 +638,7 @@ describe("Delivery", () => {
         queuedBytes: 0,
         inFlight: 0,
         sent: 0,
+        spooled: 0,
         discarded: [lost("before_send", "error")]
       })
     })
@@ -654,7 +669,14 @@ describe("Delivery", () => {
       assert.deepStrictEqual(server.exits[0]?.ids, ["a", "b", "u", "c"])
       assert.isTrue(server.arrivals.slice(0, 2).every(({ aborted }) => aborted))
       assert.deepStrictEqual(waited, [4])
-      assert.deepStrictEqual(delivery.stats, { queued: 0, queuedBytes: 0, inFlight: 0, sent: 4, discarded: [] })
+      assert.deepStrictEqual(delivery.stats, {
+        queued: 0,
+        queuedBytes: 0,
+        inFlight: 0,
+        sent: 4,
+        spooled: 0,
+        discarded: []
+      })
     })
 
     it("what was handed over already is neither cut off nor sent twice", () => {

@@ -1,0 +1,245 @@
+/**
+ * A hub with a spool, against a server that comes and goes.
+ */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it, vi } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Faultline from "effect-faultline"
+import { Ingest } from "../support/ingest.js"
+import { hubAt, stderrLines } from "./kit.js"
+
+const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "faultline-spool-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+)
+
+/** Nobody listens on port 1. */
+const DEAD = "http://public@127.0.0.1:1/42"
+
+const hub = (
+  ingest: Ingest,
+  directory: string,
+  options: Faultline.Options = {},
+  spool: Partial<Faultline.SpoolOptions> = {}
+) => hubAt(ingest, options).pipe(Layer.provide(Faultline.Spool.layer({ directory, durability: "sync", ...spool })))
+
+const say = (...messages: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.forEach(messages, (message) =>
+    Effect.map(Faultline.captureMessage(message), (id) => (id as { value: string }).value)
+  )
+
+const messagesOf = (ingest: Ingest): Array<unknown> => ingest.allEvents.map(({ message }) => message)
+
+describe("a hub with a spool", () => {
+  it.scoped("what could not be sent is sent by the next one, in order, under the same ids", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      const ids = yield* say("one", "two", "three").pipe(Effect.provide(hub(ingest, directory, { dsn: DEAD })))
+      assert.lengthOf(ingest.envelopes, 0)
+      yield* say("four").pipe(
+        Effect.zipRight(Faultline.flush("10 seconds")),
+        Effect.provide(hub(ingest, directory)),
+        Effect.tap((drained) => Effect.sync(() => assert.isTrue(drained)))
+      )
+      assert.deepStrictEqual(messagesOf(ingest), ["one", "two", "three", "four"])
+      assert.deepStrictEqual(
+        ingest.envelopes.slice(0, 3).map(({ framed }) => framed.headers["event_id"]),
+        [...ids]
+      )
+      assert.deepStrictEqual(readdirSync(directory), [])
+    })
+  )
+
+  it.scoped("a flush does not wait for a network that is down, and says that not everything is sent", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        yield* say("one", "two")
+        const [took, drained] = yield* Effect.timed(Faultline.flush("30 seconds"))
+        assert.isFalse(drained)
+        assert.isBelow(Duration.toMillis(took), 10_000)
+        const { stats } = yield* Faultline.Hub
+        assert.strictEqual((yield* stats).spooled, 2)
+        assert.deepStrictEqual((yield* stats).discarded, [])
+      }).pipe(Effect.provide(hub(ingest, directory, { dsn: DEAD })))
+    })
+  )
+
+  it.scoped("a server that comes back gets everything, without a new capture", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      ingest.answer("reset", "hangUp")
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+      yield* Effect.addFinalizer(() => Effect.sync(() => vi.useRealTimers()))
+      yield* Effect.gen(function* () {
+        const { client } = yield* Faultline.Hub
+        const tried = (count: number) =>
+          ingest.receive(count).pipe(
+            Effect.zipRight(
+              Effect.promise(() =>
+                vi.waitFor(
+                  () => {
+                    assert.strictEqual(client.stats.inFlight, 0)
+                    assert.isAbove(vi.getTimerCount(), 0)
+                  },
+                  { timeout: 5000 }
+                )
+              )
+            )
+          )
+        yield* say("one", "two")
+        yield* tried(1)
+        vi.advanceTimersByTime(1000)
+        yield* tried(2)
+        vi.advanceTimersByTime(1000)
+        assert.lengthOf(ingest.envelopes, 2)
+        vi.advanceTimersByTime(1000)
+        yield* ingest.receive(4)
+        assert.deepStrictEqual(messagesOf(ingest), ["one", "one", "one", "two"])
+      }).pipe(Effect.provide(hub(ingest, directory)))
+    })
+  )
+
+  it.scoped("what the server refuses is counted, not kept", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      ingest.answer({ status: 500 })
+      yield* Effect.gen(function* () {
+        yield* say("one", "two")
+        yield* Faultline.flush("10 seconds")
+        const { stats } = yield* Faultline.Hub
+        assert.deepStrictEqual((yield* stats).discarded, [{ reason: "send_error", category: "error", quantity: 1 }])
+        assert.strictEqual((yield* stats).spooled, 0)
+      }).pipe(Effect.provide(hub(ingest, directory)))
+      assert.deepStrictEqual(messagesOf(ingest), ["one", "two"])
+      // What was lost is all that is left to tell.
+      const [left = ""] = readdirSync(directory)
+      assert.deepStrictEqual(readdirSync(join(directory, left)), ["discarded.json"])
+    })
+  )
+
+  it.scoped("the counts of what was lost are told by the next one, too", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      yield* say("dropped").pipe(
+        Effect.ignore,
+        Effect.provide(hub(ingest, directory, { dsn: DEAD, beforeSend: () => null }))
+      )
+      yield* Faultline.flush("10 seconds").pipe(Effect.provide(hub(ingest, directory)))
+      const [report] = ingest.envelopes.flatMap(({ framed }) => framed.items)
+      assert.deepStrictEqual(report?.json?.["discarded_events"], [
+        { reason: "before_send", category: "error", quantity: 1 }
+      ])
+    })
+  )
+
+  it.scoped("attachments come along", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      const data = Uint8Array.from([0, 10, 13, 255, 10])
+      yield* Faultline.addAttachment({ filename: "bytes", data }).pipe(
+        Effect.zipRight(say("one")),
+        Effect.provide(hub(ingest, directory, { dsn: DEAD }))
+      )
+      yield* Faultline.flush("10 seconds").pipe(Effect.provide(hub(ingest, directory)))
+      const [envelope] = ingest.envelopes
+      assert.deepStrictEqual(
+        envelope?.framed.items.map(({ headers }) => headers["type"]),
+        ["event", "attachment"]
+      )
+      assert.deepStrictEqual([...(envelope?.framed.items[1]?.bytes ?? [])], [...data])
+    })
+  )
+
+  it.scoped("a torn file is left out, what is beside it is sent, and the program goes on", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      yield* say("whole").pipe(Effect.provide(hub(ingest, directory, { dsn: DEAD })))
+      const [left = ""] = readdirSync(directory)
+      const name = `${String(Date.now()).padStart(15, "0")}-9999999999-20.envelope`
+      writeFileSync(join(directory, left, name), '{"event_id":"00000')
+      const written = yield* stderrLines
+      yield* Effect.gen(function* () {
+        yield* Faultline.flush("10 seconds")
+        yield* say("after")
+        yield* Faultline.flush("10 seconds")
+        const { stats } = yield* Faultline.Hub
+        assert.deepStrictEqual((yield* stats).discarded, [
+          { reason: "internal_sdk_error", category: "error", quantity: 1 }
+        ])
+      }).pipe(Effect.provide(hub(ingest, directory)))
+      assert.deepStrictEqual(messagesOf(ingest), ["whole", "after"])
+      assert.match(written.join(), /^\[faultline\] the spool: \S+ is torn: it is left out$/)
+    })
+  )
+
+  it.scoped("what does not fit into memory waits on disk, and is all sent", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      const messages = Array.from({ length: 50 }, (_, index) => `message ${index}`)
+      yield* Effect.gen(function* () {
+        yield* say(...messages)
+        const { stats } = yield* Faultline.Hub
+        const { queued, queuedBytes, spooled } = yield* stats
+        assert.deepStrictEqual([queued, spooled], [50, 50])
+        assert.isAtMost(queuedBytes, 4096)
+        assert.isTrue(yield* Faultline.flush("10 seconds"))
+      }).pipe(Effect.provide(hub(ingest, directory, { maxQueueBytes: 4096 })))
+      assert.deepStrictEqual(messagesOf(ingest), messages)
+    })
+  )
+
+  it.scoped("a full spool is as none: what fits into memory is sent, the rest is counted", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      yield* Effect.gen(function* () {
+        yield* Effect.forEach([1, 2, 3], (index) => Faultline.captureMessage(`message ${index}`))
+        yield* Faultline.flush("10 seconds")
+        const { stats } = yield* Faultline.Hub
+        assert.deepStrictEqual((yield* stats).discarded, [{ reason: "queue_overflow", category: "error", quantity: 1 }])
+      }).pipe(Effect.provide(hub(ingest, directory, { maxQueueSize: 2 }, { maxCount: 1 })))
+      assert.deepStrictEqual(messagesOf(ingest).map(String).toSorted(), ["message 1", "message 2"])
+    })
+  )
+
+  it.scoped("a folder that cannot be written to costs nothing but the spool", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      writeFileSync(join(directory, "file"), "")
+      const written = yield* stderrLines
+      yield* say("one").pipe(
+        Effect.zipRight(Faultline.flush("10 seconds")),
+        Effect.provide(hub(ingest, join(directory, "file")))
+      )
+      assert.deepStrictEqual(written, [`[faultline] the spool: ${directory}/file cannot be opened: ENOTDIR`])
+      assert.deepStrictEqual(messagesOf(ingest), ["one"])
+    })
+  )
+
+  it.scoped("the option takes the place of the service", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      const spool = Faultline.Spool.make({ directory, durability: "sync" })
+      yield* say("one").pipe(Effect.provide(hubAt(ingest, { dsn: DEAD, spool })))
+      assert.lengthOf(readdirSync(directory), 1)
+      yield* Faultline.flush("10 seconds").pipe(Effect.provide(hubAt(ingest, { spool })))
+      assert.deepStrictEqual(messagesOf(ingest), ["one"])
+    })
+  )
+})
