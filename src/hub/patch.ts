@@ -11,7 +11,8 @@ export const refCounted = (install: () => () => void): (() => () => void) => {
   let users = 0
   let uninstall: (() => void) | undefined
   return () => {
-    if (users++ === 0) uninstall = install()
+    if (users === 0) uninstall = install()
+    users++
     let released = false
     return () => {
       if (released) return
@@ -21,6 +22,25 @@ export const refCounted = (install: () => () => void): (() => () => void) => {
       uninstall = undefined
     }
   }
+}
+
+/**
+ * Several of them as one: all are installed, or, where one of them cannot be, none.
+ *
+ * @internal
+ */
+export const installAll = (installs: ReadonlyArray<() => () => void>): (() => void) => {
+  const takeBack: Array<() => void> = []
+  const release = (): void => {
+    for (const undo of takeBack.splice(0).reverse()) undo()
+  }
+  try {
+    for (const install of installs) takeBack.push(install())
+  } catch (error) {
+    release()
+    throw error
+  }
+  return release
 }
 
 /**
@@ -35,11 +55,14 @@ export const patchMethod = <T extends object, K extends keyof T>(
   wrap: (original: T[K], isActive: () => boolean) => T[K]
 ): (() => void) => {
   const original = target[name]
+  const isOwn = Object.hasOwn(target, name)
   let active = true
   const patched = wrap(original, () => active)
   target[name] = patched
   return () => {
     active = false
-    if (target[name] === patched) target[name] = original
+    if (target[name] !== patched) return
+    if (isOwn) target[name] = original
+    else delete target[name]
   }
 }

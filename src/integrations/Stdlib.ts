@@ -8,8 +8,10 @@ import * as Effect from "effect/Effect"
 import { runtimeContext } from "../event/contexts.js"
 import * as Integration from "../hub/Integration.js"
 import { OptionsError } from "../hub/Options.js"
+import { installAll } from "../hub/patch.js"
 import { watchFetch } from "./stdlib/fetch.js"
 import { watchHttp } from "./stdlib/http.js"
+import { turnOn } from "./stdlib/settings.js"
 import { watchSubprocesses } from "./stdlib/subprocess.js"
 
 /**
@@ -44,16 +46,13 @@ export const layer = (options: Options = {}): Integration.IntegrationLayer => {
   }
   return Integration.make("stdlib", ({ client }) =>
     Effect.succeed({
-      activate() {
-        const release = [
-          watchHttp(),
-          watchFetch(),
-          watchSubprocesses(client, includeArguments ?? client.options.sendDefaultPii)
-        ]
-        return () => {
-          for (const takeBack of release) takeBack()
-        }
-      },
+      activate: () =>
+        installAll([
+          () => turnOn(client, { includeArguments: includeArguments ?? client.options.sendDefaultPii }),
+          watchHttp,
+          watchFetch,
+          watchSubprocesses
+        ]),
       processEvent(event) {
         const contexts = (event.contexts ??= {})
         contexts["runtime"] ??= runtimeContext()

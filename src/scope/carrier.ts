@@ -132,6 +132,27 @@ export const replaceState = (carrier: Carrier, state: ScopeState): void => {
 export const runFor = <A>(fiber: AnyFiber, body: () => A): A =>
   fiber.getFiberRef(scopeRef).owner === undefined ? body() : storage.run(fiber, body)
 
+/**
+ * A function that runs others in the scope of the code that is running now, whenever and by whomever it is called.
+ *
+ * @internal
+ */
+export const bindScope = (): (<A>(body: () => A) => A) => {
+  const store = currentStore()
+  return (body) => storage.run(store, body)
+}
+
+/**
+ * Runs what sets something in motion: what that goes on to do is done in the scope of the code that is running now, also where a
+ * fiber does it in passing (in `Effect.sync`) and its asynchronous context is that of whichever fiber woke Effect's scheduler.
+ *
+ * @internal
+ */
+export const carryOn = <A>(body: () => A): A => {
+  const store = currentStore()
+  return store === storage.getStore() ? body() : storage.run(store, body)
+}
+
 /** Runs `body`, and everything it starts, with `cell` as its scope, also where that is inside of a fiber. @internal */
 export const runIn = <A>(cell: Cell, body: () => A): A => {
   const outer = block
@@ -184,7 +205,13 @@ const settle = (fiber: AnyFiber, state: ScopeState): ScopeState => {
   return state
 }
 
-const storage = new AsyncLocalStorage<Carrier>()
+const currentStore = (): Carrier | undefined => {
+  const fiber = currentFiber()
+  if (block !== undefined && block.fiber === fiber) return block.cell
+  return fiber === undefined || fiber.getFiberRef(scopeRef).owner === undefined ? storage.getStore() : fiber
+}
+
+const storage = new AsyncLocalStorage<Carrier | undefined>()
 
 let processCell: Cell | undefined
 

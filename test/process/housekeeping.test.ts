@@ -85,7 +85,9 @@ describe("what is installed in the process", () => {
       "ChildProcess.spawn",
       ...HTTP,
       ...["child_process.execFileSync", "child_process.execSync", "child_process.spawnSync"].flatMap(andImport),
-      "Agent.addRequest"
+      "Agent.addRequest",
+      "ClientRequest._storeHeader",
+      "fetch"
     ],
     threading: [
       "Fiber.await",

@@ -10,121 +10,10 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Faultline from "effect-faultline"
 import * as Facade from "effect-faultline/facade"
-import { type Answer, Ingest, type Json, type ReceivedRequest, selfSigned } from "../support/ingest.js"
-import { boom, crumbsIn, flushed, hubAt, messagesAt, SDK, settle, withEnvironment, withoutWarnings } from "./kit.js"
-
-type Headers = Readonly<Record<string, string>>
-
-/** Makes a request and reads its answer to the end. */
-type Client = (url: string, headers?: Headers, method?: "GET" | "POST") => Effect.Effect<unknown, unknown>
-
-const viaNode =
-  (make: (url: string, options: http.RequestOptions) => http.ClientRequest): Client =>
-  (url, headers = {}, method = "GET") =>
-    Effect.async<void, unknown>((resume) => {
-      const request = make(url, { headers, method, agent: false })
-      request.on("response", (response) => {
-        response.resume().on("end", () => resume(Effect.void))
-        response.on("error", (error) => resume(Effect.fail(error)))
-      })
-      request.on("error", (error) => resume(Effect.fail(error)))
-      request.end(method === "POST" ? "body" : undefined)
-    })
-
-const viaPlatform =
-  (layer: Layer.Layer<HttpClient.HttpClient>): Client =>
-  (url, headers = {}, method = "GET") =>
-    Effect.flatMap(
-      method === "GET"
-        ? HttpClient.get(url, { headers })
-        : HttpClient.post(url, { headers, body: HttpBody.text("body") }),
-      ({ text }) => text
-    ).pipe(Effect.provide(layer))
-
-const clients: ReadonlyArray<readonly [name: string, client: Client]> = [
-  ["http.request", viaNode((url, options) => http.request(url, options))],
-  [
-    "fetch",
-    (url, headers, method = "GET") =>
-      Effect.tryPromise(async () =>
-        (await fetch(url, { method, ...(headers && { headers }), ...(method === "POST" && { body: "body" }) })).text()
-      )
-  ],
-  ["FetchHttpClient", viaPlatform(FetchHttpClient.layer)],
-  ["NodeHttpClient", viaPlatform(NodeHttpClient.layer)],
-  ["NodeHttpClient over undici", viaPlatform(NodeHttpClient.layerUndici)]
-]
-
-const getters: typeof clients = [["http.get", viaNode((url, options) => http.get(url, options))]]
-
-/** A server that answers `/404` with a 404, and so on; `/to/x` leads to `/x`. */
-const byPath = ({ path }: ReceivedRequest): Answer => {
-  const [, first = "", second = ""] = path.split(/[/?]/)
-  if (first === "to") return { status: 302, headers: { location: `/${second}` } }
-  return /^\d+$/.test(first) ? { status: Number(first) } : first === "cutOff" || first === "reset" ? first : {}
-}
-
-/** Runs the effect in a span, with `Stdlib` on and a server to talk to: that server, and the breadcrumbs of an event afterwards. */
-const talking = <E>(
-  effect: (target: Ingest) => Effect.Effect<unknown, E, Scope.Scope>,
-  options: Faultline.Options = {},
-  target: Effect.Effect<Ingest, never, Scope.Scope> = Ingest.start({ others: byPath })
-) =>
-  Effect.gen(function* () {
-    const server = yield* target
-    const ingest = yield* Ingest.start()
-    yield* Effect.gen(function* () {
-      yield* effect(server)
-      yield* Faultline.captureMessage("after")
-      yield* flushed
-    }).pipe(
-      Effect.withSpan("job"),
-      Effect.provide(Faultline.Stdlib.layer().pipe(Layer.provideMerge(hubAt(ingest, options))))
-    )
-    const event = yield* ingest.event()
-    return {
-      server,
-      ingest,
-      trace: (event["contexts"] as Record<string, Json>)["trace"] as Json,
-      crumbs: crumbsIn(settle(event)).map(settleDuration)
-    }
-  })
-
-const crumb = (url: string, outcome: Json, own: Json = {}, level?: string): Json => ({
-  timestamp: "<timestamp>",
-  type: "http",
-  category: "http",
-  ...(level === undefined ? undefined : { level }),
-  data: { "http.method": "GET", url, ...own, ...outcome, duration_ms: "<ms>" }
-})
-
-const status = (code: number): Json => ({
-  "http.response.status_code": code,
-  reason: http.STATUS_CODES[code]
-})
-
-const settleDuration = (crumb: Json): Json => {
-  const data = crumb["data"] as Json
-  assert.isTrue(Number.isInteger(data["duration_ms"]) && Number(data["duration_ms"]) >= 0)
-  return { ...crumb, data: { ...data, duration_ms: "<ms>" } }
-}
-
-/** The members of a baggage header, without order. */
-const members = (baggage: string | undefined): ReadonlyArray<string> =>
-  (baggage ?? "")
-    .split(",")
-    .map((member) => member.trim())
-    .toSorted((a, b) => a.localeCompare(b))
-
-const dsc = (trace: Json, ...others: ReadonlyArray<string>): ReadonlyArray<string> =>
-  members(
-    [
-      `sentry-trace_id=${String(trace["trace_id"])}`,
-      "sentry-public_key=public",
-      "sentry-environment=production",
-      ...others
-    ].join()
-  )
+import * as undici from "undici"
+import { Ingest, type Json, selfSigned } from "../support/ingest.js"
+import { byPath, type Client, clients, crumb, dsc, getters, members, status, talking, viaNode } from "./httpKit.js"
+import { boom, crumbsIn, flushed, hubAt, messagesAt, SDK, withEnvironment, withoutWarnings } from "./kit.js"
 
 describe.each([...clients, ...getters])("a request of %s", (_, client) => {
   it.scopedLive("is one breadcrumb, with its query apart and without secrets", () =>
@@ -276,12 +165,26 @@ describe.each(clients)("a request of %s", (_, client) => {
   )
 })
 
-describe("a request of fetch", () => {
+const redirect = undici.interceptors.redirect({ maxRedirections: 3 })
+
+const following: ReadonlyArray<readonly [name: string, get: (url: string) => Promise<unknown>]> = [
+  ["fetch", async (url) => (await fetch(url)).text()],
+  ["undici.fetch", async (url) => (await undici.fetch(url)).text()],
+  [
+    "undici.request that follows redirects",
+    async (url) => {
+      const dispatcher = new undici.Agent().compose(redirect)
+      const text = await (await undici.request(url, { dispatcher })).body.text()
+      await dispatcher.close()
+      return text
+    }
+  ]
+]
+
+describe.each(following)("a request of %s", (_, get) => {
   it.scopedLive("is one breadcrumb for each hop of it", () =>
     Effect.gen(function* () {
-      const { crumbs, server } = yield* talking((target) =>
-        Effect.promise(async () => (await fetch(`${target.origin}/to/404`)).text())
-      )
+      const { crumbs, server } = yield* talking((target) => Effect.promise(() => get(`${target.origin}/to/404`)))
       assert.deepStrictEqual(crumbs, [
         crumb(`${server.origin}/to/404`, status(302)),
         crumb(`${server.origin}/404`, status(404), {}, "warning")
@@ -303,6 +206,18 @@ describe("a request that is given up", () => {
       "http.get",
       "ABORT_ERR",
       (url, signal) => new Promise((_, reject) => http.get(url, { signal }).on("error", reject))
+    ],
+    ["undici.request", "AbortError", (url, signal) => undici.request(url, { signal })],
+    ["undici.request", "UND_ERR_HEADERS_TIMEOUT", (url) => undici.request(url, { headersTimeout: 1 })],
+    ["fetch", "TimeoutError", (url) => fetch(url, { signal: AbortSignal.timeout(100) })],
+    [
+      "http.get with a timeout",
+      "ECONNRESET",
+      (url) =>
+        new Promise((_, reject) => {
+          const request = http.get(url, { timeout: 100 }).on("error", reject)
+          request.on("timeout", () => request.destroy())
+        })
     ],
     [
       "request.destroy",
@@ -389,19 +304,20 @@ describe("a request that is made by what is no Effect", () => {
   )
 })
 
-describe("a request of node:https", () => {
+describe("over https", () => {
   const certificate = selfSigned()
-  const makers: ReadonlyArray<readonly [name: string, client: Client]> = [
+  const secure: ReadonlyArray<readonly [name: string, client: Client]> = [
     ["https.request", viaNode((url, options) => https.request(url, options))],
-    ["https.get", viaNode((url, options) => https.get(url, options))]
+    ["https.get", viaNode((url, options) => https.get(url, options))],
+    ...clients.slice(1)
   ]
-  describe.skipIf(certificate === undefined).each(makers)("(%s)", (_, client) => {
+  describe.skipIf(certificate === undefined).each(secure)("a request of %s", (_, client) => {
     it.scopedLive("is one breadcrumb and carries the trace on", () =>
       Effect.gen(function* () {
         yield* withoutWarnings
         yield* withEnvironment({ NODE_TLS_REJECT_UNAUTHORIZED: "0" })
-        const secure = Ingest.start({ others: byPath, tls: certificate })
-        const { crumbs, server, trace } = yield* talking((target) => client(`${target.origin}/a?b=1`), {}, secure)
+        const target = Ingest.start({ others: byPath, tls: certificate })
+        const { crumbs, server, trace } = yield* talking((target) => client(`${target.origin}/a?b=1`), {}, target)
         assert.match(server.origin, /^https:/)
         assert.deepStrictEqual(crumbs, [crumb(`${server.origin}/a`, status(200), { "http.query": "b=1" })])
         const [request] = server.others
@@ -409,6 +325,16 @@ describe("a request of node:https", () => {
           String(request?.headers["sentry-trace"]),
           new RegExp(`^${String(trace["trace_id"])}-[0-9a-f]{16}$`)
         )
+      })
+    )
+
+    it.scopedLive("is one breadcrumb also where nobody trusts the certificate", () =>
+      Effect.gen(function* () {
+        const target = Ingest.start({ others: byPath, tls: certificate })
+        const { crumbs, server } = yield* talking((target) => Effect.ignore(client(`${target.origin}/a`)), {}, target)
+        const error = "DEPTH_ZERO_SELF_SIGNED_CERT"
+        assert.deepStrictEqual(crumbs, [crumb(`${server.origin}/a`, { error }, {}, "error")])
+        assert.lengthOf(server.others, 0)
       })
     )
   })

@@ -6,25 +6,15 @@ import { type EventEmitter, errorMonitor } from "node:events"
 import { syncBuiltinESMExports } from "node:module"
 import { basename } from "node:path"
 import { describeValue } from "../../event/normalize.js"
-import { FILTERED, scrubArguments, scrubText } from "../../event/scrub.js"
+import { scrubText } from "../../event/scrub.js"
 import type { Client, Place } from "../../hub/Client.js"
-import { patchMethod, refCounted } from "../../hub/patch.js"
+import { installAll, patchMethod, refCounted } from "../../hub/patch.js"
 import { clientOf, placeOf } from "../../hub/report.js"
 import { currentCarrier, stateOf } from "../../scope/carrier.js"
 import { SCOPE_VARIABLE } from "../../scope/inherited.js"
 import { takeSnapshot, traceHeaders } from "../../scope/snapshot.js"
-
-/** @param includeArguments whether this hub's breadcrumbs show arguments @internal */
-export const watchSubprocesses = (client: Client, includeArguments: boolean): (() => void) => {
-  settings.set(client, { includeArguments })
-  const release = watch()
-  return () => {
-    settings.delete(client)
-    release()
-  }
-}
-
-const settings = new WeakMap<Client, { readonly includeArguments: boolean }>()
+import { describeCommand } from "./command.js"
+import { settingsOf } from "./settings.js"
 
 /** What Node makes of the arguments of any asynchronous form. */
 interface SpawnOptions {
@@ -39,69 +29,90 @@ type Spawning = { spawn: (this: ChildProcess, options: SpawnOptions) => unknown 
 /**
  * All asynchronous forms come down to `ChildProcess.prototype.spawn`, whoever called them and how; the synchronous ones have
  * nothing in common but their names.
+ *
+ * @internal
  */
-const watch = refCounted(() => {
-  const unpatch = [
-    patchMethod(childProcess.ChildProcess.prototype as unknown as Spawning, "spawn", noting),
-    patchMethod(childProcess, "spawnSync", notingSync),
-    patchMethod(childProcess, "execFileSync", notingSync),
-    patchMethod(childProcess, "execSync", notingSync)
-  ]
+export const watchSubprocesses = refCounted(() => {
+  const unpatch = installAll([
+    () => patchMethod(childProcess.ChildProcess.prototype as unknown as Spawning, "spawn", noting),
+    () => patchMethod(childProcess, "spawnSync", notingSync),
+    () => patchMethod(childProcess, "execFileSync", notingSync),
+    () => patchMethod(childProcess, "execSync", notingSync)
+  ])
   syncBuiltinESMExports()
   return () => {
-    for (const takeBack of unpatch) takeBack()
+    unpatch()
     syncBuiltinESMExports()
   }
 })
 
 const noting = (original: Spawning["spawn"], isActive: () => boolean): Spawning["spawn"] =>
   function (this: ChildProcess, options: SpawnOptions) {
-    const started = isActive() ? Subprocess.start(options.file, (options.args ?? []).slice(1), options.cwd) : undefined
+    const started = isActive()
+      ? Subprocess.start(() => ({ file: options.file, args: (options.args ?? []).slice(1), cwd: options.cwd }))
+      : undefined
     if (started === undefined) return original.call(this, options)
-    ;(this as EventEmitter).on(errorMonitor, (error: NodeJS.ErrnoException) =>
-      started.failed(error.code ?? error.message)
-    )
+    ;(this as EventEmitter).on(errorMonitor, (error: unknown) => {
+      // What is running may have other errors; how it ends is still to come.
+      if (this.pid === undefined) started.failed(codeOf(error))
+    })
     this.on("exit", (code, signal) => started.ended(code, signal))
-    return original.call(this, { ...options, envPairs: withPairs(options.envPairs ?? [], started.variables) })
+    try {
+      return original.call(this, withPairs(options, started))
+    } catch (error) {
+      started.failed(codeOf(error))
+      throw error
+    }
   }
 
-/** Of two with one name the first would count. */
-const withPairs = (pairs: ReadonlyArray<string>, variables: Variables): Array<string> => [
-  ...pairs.filter((pair) => !Object.hasOwn(variables, pair.slice(0, pair.indexOf("=")))),
-  ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)
-]
+const withPairs = (options: SpawnOptions, started: Subprocess): SpawnOptions =>
+  started.attempt((variables) => {
+    const pairs = options.envPairs ?? []
+    const nameOf = (pair: string): string => pair.slice(0, pair.indexOf("="))
+    const valueIn = (name: string): string | undefined =>
+      pairs.find((pair) => nameOf(pair) === name)?.slice(name.length + 1)
+    if (!isWelcome(valueIn, [...pairs, ...(options.args ?? [])])) return options
+    // Of two with one name the first would count.
+    const others = pairs.filter((pair) => !Object.hasOwn(variables, nameOf(pair)))
+    const envPairs = [...others, ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)]
+    // Node's options have no prototype, so that nobody can slip in others by way of it.
+    return Object.assign(Object.create(Object.getPrototypeOf(options) as object | null), options, { envPairs })
+  }) ?? options
 
 type Sync = (...args: Array<never>) => unknown
 
 const notingSync = <F extends Sync>(original: F, isActive: () => boolean): F => {
   const wrapped = function (this: unknown, ...args: Array<unknown>): unknown {
     const call = isActive() ? readCall(args) : undefined
-    const started = call === undefined ? undefined : Subprocess.start(call.file, call.args, call.options["cwd"])
+    const started =
+      call === undefined
+        ? undefined
+        : Subprocess.start(() => ({ file: call.file, args: call.args, cwd: call.options["cwd"] }))
     if (call === undefined || started === undefined) return Reflect.apply(original, this, args as Array<never>)
     try {
-      const result = Reflect.apply(original, this, withVariables(args, call, started.variables) as Array<never>)
-      const { error, signal, status } = (result ?? {}) as {
-        status?: number | null
-        signal?: string
-        error?: { code?: string }
-      }
-      if (error?.code !== undefined) started.failed(error.code)
-      else if (status !== undefined) started.ended(status, signal ?? null)
+      const result = Reflect.apply(original, this, withVariables(args, call, started) as Array<never>)
+      started.settled((result ?? {}) as Settled)
       return result
     } catch (error) {
-      const { code, signal, status } = error as { status?: number | null; signal?: string; code?: string }
-      if (code !== undefined) started.failed(code)
-      else started.ended(status ?? null, signal ?? null)
+      started.settled({ error, ...(error as Settled) })
       throw error
     }
   }
-  Object.defineProperties(wrapped, Object.getOwnPropertyDescriptors(original))
-  return wrapped as unknown as F
+  return Object.defineProperties(wrapped, Object.getOwnPropertyDescriptors(original)) as unknown as F
+}
+
+/** What `spawnSync` returns, and what the others throw. */
+interface Settled {
+  /** 0 or absent: it did not start. */
+  readonly pid?: number
+  readonly status?: number | null
+  readonly signal?: string | null
+  readonly error?: unknown
 }
 
 interface Call {
   readonly file: string
-  readonly args: ReadonlyArray<string>
+  readonly args: ReadonlyArray<unknown>
   readonly options: Readonly<Record<string, unknown>>
   /** Where the options stand, or would stand, among the arguments. */
   readonly optionsAt: number
@@ -114,18 +125,41 @@ const readCall = (given: ReadonlyArray<unknown>): Call | undefined => {
   const optionsAt = Array.isArray(second) || (second === undefined && given.length > 2) || second === null ? 2 : 1
   const options = given[optionsAt] ?? {}
   if (typeof options !== "object") return undefined
-  return { file, args: Array.isArray(second) ? second.map(String) : [], options: options as Call["options"], optionsAt }
+  return { file, args: Array.isArray(second) ? second : [], options: options as Call["options"], optionsAt }
 }
 
-const withVariables = (given: ReadonlyArray<unknown>, call: Call, variables: Variables): Array<unknown> => {
-  const env = { ...((call.options["env"] as NodeJS.ProcessEnv | undefined) ?? process.env), ...variables }
-  const args = [...given]
-  while (args.length < call.optionsAt) args.push([])
-  args[call.optionsAt] = { ...call.options, env }
-  return args
+const withVariables = (given: ReadonlyArray<unknown>, call: Call, started: Subprocess): ReadonlyArray<unknown> =>
+  started.attempt((variables) => {
+    const env: NodeJS.ProcessEnv = {}
+    const own = (call.options["env"] || process.env) as NodeJS.ProcessEnv
+    // As Node does: what the environment inherits from its prototype belongs to it.
+    // oxlint-disable-next-line guard-for-in
+    for (const name in own) env[name] = own[name]
+    const texts = Object.entries(env).flat()
+    if (!isWelcome((name) => env[name], [...texts, ...call.args])) return given
+    const args = [...given]
+    while (args.length < call.optionsAt) args.push([])
+    args[call.optionsAt] = { ...call.options, env: Object.assign(env, variables) }
+    return args
+  }) ?? given
+
+/** Whether our variables may be added: not to a trace that the program has put there, nor where a system might find them too much. */
+const isWelcome = (valueOf: (name: string) => string | undefined, texts: ReadonlyArray<unknown>): boolean => {
+  const given = valueOf("SENTRY_TRACE")
+  if (given !== undefined && given !== process.env["SENTRY_TRACE"]) return false
+  return texts.reduce<number>((sum, text) => sum + (typeof text === "string" ? text.length : 0), 0) < MAX_BLOCK_LENGTH
 }
+
+/** Systems take between one and several MB of arguments and variables. */
+const MAX_BLOCK_LENGTH = 256 * 1024
 
 type Variables = Readonly<Record<string, string>>
+
+interface Starting {
+  readonly file: string
+  readonly args: ReadonlyArray<unknown>
+  readonly cwd: unknown
+}
 
 class Subprocess {
   private constructor(
@@ -135,40 +169,48 @@ class Subprocess {
     readonly file: string
   ) {}
 
-  /** For the environment of the child: one that runs an SDK continues the trace, and one that runs this one the scope. */
-  get variables(): Variables {
-    return (
-      this.client.attempt("the variables of a subprocess", () => variablesFor(this.file, this.client, this.place)) ?? {}
-    )
-  }
-
   /** Says that it is about to start: also one that then does not. `undefined` where nobody records it. */
-  static start(file: string, args: ReadonlyArray<string>, cwd: unknown): Subprocess | undefined {
+  static start(starting: () => Starting): Subprocess | undefined {
     const carrier = currentCarrier()
     if (carrier === undefined) return undefined
     const state = stateOf(carrier)
     const client = clientOf(state)
-    const configured = client === undefined ? undefined : settings.get(client)
-    if (client === undefined || configured === undefined) return undefined
+    const settings = client === undefined ? undefined : settingsOf(client)
+    if (client === undefined || settings === undefined) return undefined
     return client.attempt("the note of a subprocess", () => {
-      const place = placeOf(carrier, state)
-      const [program = file, ...rest] = commandOf(file, args)
-      const name = basename(program)
-      const subprocess = new Subprocess(client, place, name, file)
-      const shown = configured.includeArguments ? scrubArguments(rest) : rest.map(maskArgument)
-      subprocess.#record([name, ...shown].join(" "), undefined, cwdOf(cwd))
+      const { args, cwd, file } = starting()
+      const command = describeCommand(file, args, settings.includeArguments)
+      const subprocess = new Subprocess(client, placeOf(carrier, state), command.name, file)
+      subprocess.#record(command.text, undefined, cwdOf(cwd))
       return subprocess
     })
+  }
+
+  /** For the environment of the child: one that runs an SDK continues the trace, and one that runs this one the scope. */
+  attempt<A>(use: (variables: Variables) => A): A | undefined {
+    return this.client.attempt("the variables of a subprocess", () =>
+      use(variablesFor(this.file, this.client, this.place))
+    )
   }
 
   failed(code: string): void {
     this.#record(`${this.name} could not be run: ${code}`, "error", { code })
   }
 
-  ended(code: number | null, signal: string | null): void {
-    if (code === 0) return
+  ended(code: number | null, signal: string | null, error?: string): void {
+    if (code === 0 && error === undefined) return
     const how = code === null ? `was ended by ${signal ?? "a signal"}` : `exited with code ${code}`
-    this.#record(`${this.name} ${how}`, "warning", code === null ? { signal } : { exit_code: code })
+    this.#record(`${this.name} ${how}${error === undefined ? "" : ` (${error})`}`, "warning", {
+      ...(code === null ? { signal } : { exit_code: code }),
+      ...(error === undefined ? undefined : { code: error })
+    })
+  }
+
+  settled({ error, pid, signal, status }: Settled): void {
+    if (status === undefined && error === undefined) return
+    const code = error === undefined ? undefined : readCode(error)
+    if (error !== undefined && (pid === undefined || pid === 0)) this.failed(code ?? codeOf(error))
+    else this.ended(status ?? null, signal ?? null, code)
   }
 
   #record(message: string, level: "warning" | "error" | undefined, data: Record<string, unknown>): void {
@@ -180,6 +222,13 @@ class Subprocess {
   }
 }
 
+const readCode = (error: unknown): string | undefined => {
+  const { code } = (error ?? {}) as { readonly code?: unknown }
+  return typeof code === "string" ? code : undefined
+}
+
+const codeOf = (error: unknown): string => readCode(error) ?? (error instanceof Error ? error.name : "failed")
+
 const variablesFor = (file: string, client: Client, { branch, span, state }: Place): Variables => {
   const trace = traceHeaders(state, span, (traceId) => client.samplingContext(traceId))
   const variables: Record<string, string> = {
@@ -189,32 +238,16 @@ const variablesFor = (file: string, client: Client, { branch, span, state }: Pla
     SUBPROCESS_BAGGAGE: trace.baggage
   }
   // What a scope says is nobody's business but ours: other programs get no more than the trace.
-  if (file === process.execPath && client.propagateScope) {
+  if (isNode(file) && client.propagateScope) {
     variables[SCOPE_VARIABLE] = JSON.stringify(takeSnapshot(state, branch, trace, MAX_VARIABLE_LENGTH))
   }
   return variables
 }
+
+const isNode = (file: string): boolean => file === process.execPath || /^node(?:\.exe)?$/i.test(basename(file))
 
 /** Well below what systems allow for one variable. In UTF-8 a character may take three bytes. */
 const MAX_VARIABLE_LENGTH = 32 * 1024
 
 const cwdOf = (cwd: unknown): Record<string, unknown> =>
   cwd === undefined || cwd === null ? {} : { "subprocess.cwd": scrubText(describeValue(cwd)) }
-
-/** The words of a command, also of one that is handed to a shell as one text. */
-const commandOf = (file: string, args: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const last = args.at(-1)
-  if (last !== undefined && args.length > 1 && /^(?:.*[\\/])?(?:(?:ba|da|z|k)?sh|cmd\.exe)$/i.test(file))
-    return words(last)
-  return args.length === 0 ? words(file) : [file, ...args]
-}
-
-const words = (command: string): ReadonlyArray<string> =>
-  (command.match(/(?:[^\s"']|"[^"]*"|'[^']*')+|["']/g) ?? []).map((word) => word.replace(/^(["'])(.*)\1$/s, "$2"))
-
-/** The names of flags say what is done; everything else may be anybody's secret. */
-const maskArgument = (argument: string): string => {
-  const flag = /^(--[A-Za-z][\w-]*|-[A-Za-z])(?:(=).*)?$/s.exec(argument)
-  if (flag === null) return FILTERED
-  return flag[2] === "=" ? `${flag[1]}=${FILTERED}` : argument
-}
