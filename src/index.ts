@@ -4,9 +4,11 @@
  * @since 0.1.0
  */
 export * from "./DefaultIntegrations.js"
+export type { BudgetOptions } from "./hub/budget.js"
 export * from "./hub/Capture.js"
 export { Hub, type UnsafeCaptureOptions } from "./hub/Hub.js"
 export * as Integration from "./hub/Integration.js"
+export * from "./hub/Monitor.js"
 export { DsnError, type Options, OptionsError } from "./hub/Options.js"
 export type { Admission, Hooks, Phase, SeenError } from "./hub/Registry.js"
 export * from "./hub/Scope.js"

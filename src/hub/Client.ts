@@ -7,9 +7,10 @@ import { attachmentName, readAttachment } from "../event/apply.js"
 import { addMachine, addScope, addTrace, buildEvent, type Report } from "../event/build.js"
 import { encodeEvent, normalizeEvent, reduceEvent } from "../event/encode.js"
 import { typeOf, valueOf } from "../event/exceptions.js"
-import { identitiesOf } from "../event/failure.js"
+import { failureOf, identitiesOf } from "../event/failure.js"
 import { describeValue, normalize } from "../event/normalize.js"
 import { scrubText } from "../event/scrub.js"
+import { addSpanTags } from "../event/spanTags.js"
 import { StackParser } from "../event/stack.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import type { DiscardReason } from "../protocol/Category.js"
@@ -30,6 +31,7 @@ import { type Debug, describeError, makeDebug, writeLine } from "../transport/de
 import { Outcomes } from "../transport/Outcomes.js"
 import type { Spool } from "../transport/Spool.js"
 import { openSilently, type Sender, type Transport } from "../transport/Transport.js"
+import { Budget, budgetKey, type Spent } from "./budget.js"
 import type { ResolvedOptions } from "./Options.js"
 import { type Admission, type Registration, Registry } from "./Registry.js"
 
@@ -62,6 +64,10 @@ export class Client implements ScopeOwner {
   #main: Carrier | undefined
   readonly #takeBack: Array<() => void> = []
 
+  /** What may turn out otherwise within this turn of the event loop: by then it has not left. */
+  readonly #amendable = new Map<EventId, Amendable>()
+  readonly #budget: Budget | undefined
+  readonly #ids = new WeakMap<object, EventId>()
   #inCallback = false
 
   constructor(
@@ -72,6 +78,7 @@ export class Client implements ScopeOwner {
     this.debug = makeDebug(options.debug)
     this.registry = new Registry(this.debug)
     this.outcomes = new Outcomes(options.sendClientReports)
+    this.#budget = options.budget === undefined ? undefined : new Budget(options.budget)
     this.opened = openScope(this)
     this.globalScope = ScopeData.applyContext(ScopeData.empty, options.initialScope)
     this.parser = new StackParser({
@@ -237,6 +244,8 @@ export class Client implements ScopeOwner {
     }
     const earlier = this.#admit(admission, report)
     if (earlier !== undefined) {
+      this.#keepIds(admission.errors, earlier)
+      if (!report.mechanism.handled) this.#escaped(earlier)
       if (admission.escaped) this.#tellOfError(report, admission.isolations, true)
       this.#drop("event_processor", `a duplicate of ${earlier}`)
       return earlier
@@ -249,17 +258,80 @@ export class Client implements ScopeOwner {
         this.#guard("settle", () => hooks.settle?.(admission, sent))
       }
     }
+    if (sent) this.#keepIds(admission.errors, id)
     return sent ? id : undefined
+  }
+
+  /** What was reported as handled turns out not to be: if it has not left yet, it leaves with the truth. */
+  #escaped(id: EventId): void {
+    const kept = this.#amendable.get(id)
+    this.#amendable.delete(id)
+    const isClaimed = kept?.event.exception?.values.some(({ mechanism }) => mechanism?.handled === true)
+    if (kept === undefined || isClaimed !== true || this.delivery?.retract(id) !== true) return
+    for (const { mechanism } of kept.event.exception?.values ?? [])
+      if (mechanism !== undefined) mechanism.handled = false
+    this.delivery.offer({
+      headers: kept.headers,
+      items: [eventItem(kept.event), ...kept.attachments],
+      urgent: true
+    })
+  }
+
+  #keepAmendable(kept: Amendable): void {
+    if (this.#amendable.size === 0) {
+      // By then it is on its way.
+      setImmediate(() => this.#amendable.clear()).unref()
+    } else if (this.#amendable.size >= MAX_AMENDABLE) {
+      this.#amendable.delete(this.#amendable.keys().next().value as EventId)
+    }
+    this.#amendable.set(kept.event.event_id, kept)
+  }
+
+  #keepIds(errors: ReadonlyArray<object>, id: EventId): void {
+    for (const error of errors) this.#ids.set(error, id)
+  }
+
+  /** The id of the event that an error was reported as. */
+  eventIdOf(error: unknown): EventId | undefined {
+    return this.attempt("an error", () => {
+      for (const identity of identitiesOf(failureOf(error))) {
+        const id = this.#ids.get(identity)
+        if (id !== undefined) return id
+      }
+      return undefined
+    })
+  }
+
+  /** The error takes the place of one that was reported. */
+  standsFor(error: unknown, eventId: EventId, place: Place): void {
+    this.attempt("an error", () => {
+      const errors = identitiesOf(failureOf(error))
+      this.#keepIds(errors, eventId)
+      const admission = { eventId, errors, isolations: place.state.trail.lineage(), escaped: false }
+      for (const { hooks } of this.registry.active) this.#guard("admit", () => hooks.admit?.(admission))
+    })
   }
 
   #process(id: EventId, report: Report, place: Place): boolean {
     if (this.#isIgnored(report)) return this.#drop("event_processor", "ignoreErrors matches it")
     const { state } = place
+    const spent = this.#spend(report, state, place.now)
+    if (spent === undefined) return this.#suppress(report, state)
+    const sent = this.#send(id, report, place, spent)
+    if (!sent) spent.refund()
+    return sent
+  }
+
+  #send(id: EventId, report: Report, place: Place, spent: Spent): boolean {
+    const { state } = place
     const integrations = this.registry.activeFor(report.cause)
     const event = buildEvent(id, report, place.now, this.options, this.parser)
     const raised = recall(report.failure?.primary, state)
     const scope = addScope(event, [this.globalScope, scopeOf(state, raised)], report.context)
-    addTrace(event, spanOf(place, report, raised), state.propagation)
+    const span = spanOf(place, report, raised)
+    addTrace(event, span, state.propagation)
+    if (this.options.spanTags.length > 0) addSpanTags(event, span, this.options.spanTags)
+    if (spent.suppressed > 0) addSuppressed(event, spent)
     addMachine(event, place.now)
     const breadcrumbs = [...(event.breadcrumbs?.values ?? []), ...breadcrumbsOf(state, place.branch, raised)]
     event.breadcrumbs = { values: breadcrumbs.slice(-this.options.maxBreadcrumbs || breadcrumbs.length) }
@@ -270,19 +342,27 @@ export class Client implements ScopeOwner {
     return this.#sendOff(processed, hint, report, state)
   }
 
+  #spend(report: Report, { current, isolation }: ScopeState, now: number): Spent | undefined {
+    if (this.#budget === undefined) return UNCOUNTED
+    return this.#budget.spend(budgetKey(report, current.fingerprint ?? isolation.fingerprint), now)
+  }
+
+  #suppress(report: Report, { trail }: ScopeState): false {
+    if (report.failure !== undefined) this.#tellOfError(report, trail.lineage(), !report.mechanism.handled)
+    return this.#drop("backpressure", "too many of the same: the option `budget`")
+  }
+
   #sendOff(event: Event, hint: EventHint, report: Report, state: ScopeState): boolean {
     const final = this.#beforeSend(event, hint)
     if (final === undefined) return this.#drop("before_send", "beforeSend returned null")
     if (isErrorEvent(final, report)) this.#tellOfError(report, state.trail.lineage(), hasEscaped(final))
     if (!this.#isSampled(final, hint)) return this.#drop("sample_rate", "it was not sampled")
-    const accepted = this.delivery?.offer({
-      headers: this.#envelopeHeaders(final, state),
-      items: [
-        { headers: { type: "event" }, payload: encodeEvent(final), category: "error", quantity: 1 },
-        ...this.#attachments(hint.attachments)
-      ],
-      urgent: report.escaped === true
-    })
+    const headers = this.#envelopeHeaders(final, state)
+    const attachments = this.#attachments(hint.attachments)
+    const urgent = report.escaped === true
+    const accepted = this.delivery?.offer({ headers, items: [eventItem(final), ...attachments], urgent })
+    if (accepted === true && report.failure !== undefined && report.mechanism.handled)
+      this.#keepAmendable({ event: final, headers, attachments })
     return accepted === true
   }
 
@@ -545,6 +625,27 @@ const isErrorEvent = (event: Event, report: Report): boolean =>
 
 const hasEscaped = (event: Event): boolean =>
   event.exception?.values.some(({ mechanism }) => mechanism?.handled === false) === true
+
+const UNCOUNTED: Spent = { suppressed: 0, since: 0, refund() {} }
+
+const addSuppressed = (event: Event, { since, suppressed }: Spent): void => {
+  event.contexts = { budget: { suppressed, since: new Date(since).toISOString() }, ...event.contexts }
+}
+
+interface Amendable {
+  readonly event: Event
+  readonly headers: EnvelopeHeaders
+  readonly attachments: ReadonlyArray<CountedItem>
+}
+
+const MAX_AMENDABLE = 64
+
+const eventItem = (event: Event): CountedItem => ({
+  headers: { type: "event" },
+  payload: encodeEvent(event),
+  category: "error",
+  quantity: 1
+})
 
 const isEventId = (id: string | undefined): id is EventId => id !== undefined && /^[0-9a-f]{32}$/.test(id)
 

@@ -14,6 +14,7 @@ import type { EventHint } from "../scope/EventHint.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
 import type { Spool } from "../transport/Spool.js"
 import type { Transport } from "../transport/Transport.js"
+import type { BudgetOptions } from "./budget.js"
 
 /**
  * @since 0.1.0
@@ -77,6 +78,17 @@ export interface Options {
   readonly spool?: Spool.Service | undefined
   /** Scope data that every event of this hub carries: the global scope. */
   readonly initialScope?: ScopeContext | undefined
+  /**
+   * How many events of one and the same thing are sent, so that a bug in a loop does not use up a quota. What counts as the same is
+   * decided by fingerprint, or else by type, top frame and the shape of the message. The next event that is sent tells in
+   * `contexts.budget` how many were held back. `false`: all are sent. Default: 1,000 at once, and 30 a minute.
+   */
+  readonly budget?: boolean | BudgetOptions | undefined
+  /**
+   * Attributes of spans (`Effect.annotateSpans`, `Effect.withSpan`) that become tags: their names, of which `*` stands for any
+   * characters. They are those of the span an error was raised in and of the spans around it, the innermost first. Default: none.
+   */
+  readonly spanTags?: ReadonlyArray<string> | undefined
   /** The URLs whose requests carry the trace on: a text that is part of the URL, or a pattern. Default: all; `[]`: none. */
   readonly tracePropagationTargets?: ReadonlyArray<string | RegExp> | undefined
   /** How many envelopes may wait to be sent. Default: 12,000. */
@@ -115,6 +127,8 @@ export interface ResolvedOptions {
   readonly transport: Transport.Service | undefined
   readonly spool: Spool.Service | undefined
   readonly initialScope: ScopeContext
+  readonly budget: { readonly burst: number; readonly perMinute: number } | undefined
+  readonly spanTags: ReadonlyArray<string>
   readonly tracePropagationTargets: ReadonlyArray<string | RegExp> | undefined
   readonly maxQueueSize: number
   readonly maxQueueBytes: number
@@ -179,12 +193,20 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
     transport: options.transport,
     spool: options.spool,
     initialScope: options.initialScope ?? {},
+    budget: resolveBudget(options.budget ?? true),
+    spanTags: options.spanTags ?? [],
     tracePropagationTargets: options.tracePropagationTargets,
     maxQueueSize: options.maxQueueSize ?? 12_000,
     maxQueueBytes: options.maxQueueBytes ?? 32 * 1024 * 1024,
     maxAttachmentBytes: options.maxAttachmentBytes ?? 20 * 1024 * 1024,
     sendClientReports: options.sendClientReports ?? true
   }
+}
+
+const resolveBudget = (budget: boolean | BudgetOptions): ResolvedOptions["budget"] => {
+  if (budget === false) return undefined
+  const { burst = 1000, perMinute = 30 } = budget === true ? {} : budget
+  return { burst, perMinute }
 }
 
 /** Within what a timer can wait: it takes a longer time for none. */
@@ -211,6 +233,14 @@ const isDuration: Check = (value) => {
   const duration = value === null || Number.isNaN(value) ? Option.none() : Duration.decodeUnknown(value)
   return Option.isSome(duration) ? undefined : 'must be a duration: milliseconds, or a text such as "2 seconds"'
 }
+const isBudget = (value: unknown): boolean =>
+  isObject(value) === undefined &&
+  Object.entries(value as object).every(
+    ([key, count]) =>
+      count === undefined ||
+      (key === "burst" && Number.isInteger(count) && count >= 1) ||
+      (key === "perMinute" && Number.isFinite(count) && count >= 0)
+  )
 const isTransport: Check = (value) =>
   isFunction((value as { open?: unknown } | null)?.open) === undefined
     ? undefined
@@ -250,6 +280,9 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
   transport: isTransport,
   spool: isSpool,
   initialScope: isObject,
+  budget: (value) =>
+    typeof value === "boolean" || isBudget(value) ? undefined : "must be true, false or { burst, perMinute }",
+  spanTags: isListOf("texts", (item) => typeof item === "string"),
   tracePropagationTargets: isListOf("texts and patterns", (item) => typeof item === "string" || item instanceof RegExp),
   maxQueueSize: isCount,
   maxQueueBytes: isCount,

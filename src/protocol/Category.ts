@@ -75,6 +75,7 @@ export type DiscardReason =
   | "ratelimit_backoff"
   | "network_error"
   | "sample_rate"
+  | "backpressure"
   | "before_send"
   | "event_processor"
   | "send_error"

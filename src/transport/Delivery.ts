@@ -107,6 +107,12 @@ export class Delivery {
     return true
   }
 
+  /** Takes back the envelope of an event, if it still waits: another one is to be offered in its place. */
+  retract(eventId: string): boolean {
+    const isIt = ({ headers }: Waiting): boolean => headers.event_id === eventId
+    return this.#taken(this.#urgent.remove(isIt) ?? this.#queue.remove(isIt)) !== undefined
+  }
+
   /** Envelopes that have not been answered yet. */
   get pending(): number {
     return this.#waiting + this.#inFlight.size

@@ -38,6 +38,12 @@ export class Fifo<A> {
     return this.length === 0 ? undefined : this.#items.pop()
   }
 
+  /** The newest of those that match, out of the row. */
+  remove(matches: (item: A) => boolean): A | undefined {
+    const index = this.#items.findLastIndex((item) => item !== undefined && matches(item))
+    return index < 0 ? undefined : this.#items.splice(index, 1)[0]
+  }
+
   takeAll(): Array<A> {
     const items = this.#items.slice(this.#head) as Array<A>
     this.#items = []

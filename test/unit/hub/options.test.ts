@@ -110,6 +110,14 @@ const options: {
     [{}, { tags: { a: 1 } }],
     [null, "x", [], go]
   ],
+  budget: [
+    [flag, false, {}, { burst: 1 }, { burst: 5, perMinute: 0 }, { perMinute: 0.5 }],
+    [5, null, "x", [], { burst: 0 }, { burst: 1.5 }, { perMinute: -1 }, { perMinute: Number.NaN }, { perSecond: 1 }]
+  ],
+  spanTags: [
+    [list, []],
+    [5, null, "x", [5], {}]
+  ],
   tracePropagationTargets: [
     [[], ["x", /x/]],
     ["x", /x/, [5], null]
@@ -186,6 +194,8 @@ describe("resolveOptions", () => {
       transport: undefined,
       spool: undefined,
       initialScope: {},
+      budget: { burst: 1000, perMinute: 30 },
+      spanTags: [],
       tracePropagationTargets: undefined,
       maxQueueSize: 12_000,
       maxQueueBytes: 32 * 1024 * 1024,

@@ -1,0 +1,121 @@
+/**
+ * How often one and the same thing is reported: a bug in a loop is not to use up what a server takes of a whole project.
+ */
+import type { Report } from "../event/build.js"
+import { typeOf, valueOf } from "../event/exceptions.js"
+
+/**
+ * For each thing that is reported, by its fingerprint.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BudgetOptions {
+  /** How many events may come at once. Default: 1,000. */
+  readonly burst?: number | undefined
+  /** How many more may follow in a minute. Default: 30. */
+  readonly perMinute?: number | undefined
+}
+
+/** What an event that is within the budget has to say of those that were not. @internal */
+export interface Spent {
+  /** How many of the same thing were held back before it. */
+  readonly suppressed: number
+  /** When the first of them was: milliseconds since the epoch. */
+  readonly since: number
+  /** As if it had not been asked for: the event is not sent after all. */
+  readonly refund: () => void
+}
+
+/** A token bucket for each fingerprint; those that were not asked for the longest go first when there are too many. @internal */
+export class Budget {
+  readonly #buckets = new Map<string, Bucket>()
+  readonly #perMilli: number
+
+  constructor(readonly options: Required<{ [K in keyof BudgetOptions]: number }>) {
+    this.#perMilli = options.perMinute / 60_000
+  }
+
+  /**
+   * `undefined`: there is nothing left for this one.
+   *
+   * @param now milliseconds, of whichever clock the program has; one that goes back adds nothing
+   */
+  spend(key: string, now: number): Spent | undefined {
+    const { burst } = this.options
+    const bucket = this.#buckets.get(key) ?? { tokens: burst, at: now, suppressed: 0, since: now }
+    this.#buckets.delete(key)
+    this.#buckets.set(key, bucket)
+    if (this.#buckets.size > MAX_BUCKETS) this.#buckets.delete(this.#buckets.keys().next().value as string)
+    bucket.tokens = Math.min(burst, bucket.tokens + Math.max(0, now - bucket.at) * this.#perMilli)
+    bucket.at = now
+    if (bucket.tokens < 1) {
+      if (bucket.suppressed++ === 0) bucket.since = now
+      return undefined
+    }
+    bucket.tokens--
+    const { since, suppressed } = bucket
+    bucket.suppressed = 0
+    return {
+      suppressed,
+      since,
+      refund() {
+        bucket.tokens++
+        if (suppressed > 0) bucket.since = since
+        bucket.suppressed += suppressed
+      }
+    }
+  }
+}
+
+/**
+ * What counts as the same thing: an explicit fingerprint, or else the type of the error, the frame it comes from and what its message
+ * has in common with others of its kind.
+ *
+ * @internal
+ */
+export const budgetKey = (report: Report, fingerprint: ReadonlyArray<string> | undefined): string => {
+  const explicit = report.event?.fingerprint ?? report.context?.fingerprint ?? fingerprint
+  if (explicit === undefined || explicit.length === 0) return defaultKey(report)
+  return explicit.map((part) => (DEFAULT.test(part) ? defaultKey(report) : part)).join("\n")
+}
+
+const defaultKey = (report: Report): string => {
+  const primary = report.failure?.primary
+  if (primary !== undefined) {
+    return `${typeOf(primary.error)}\n${shapeOf(valueOf(primary.error))}\n${topFrame(primary.error)}`
+  }
+  const { event } = report
+  const exception = event?.exception?.values.at(-1)
+  const text =
+    report.message ?? report.logentry?.message ?? exception?.value ?? event?.message ?? event?.logentry?.message ?? ""
+  return `${exception?.type ?? ""}\n${shapeOf(String(text))}`
+}
+
+/** A message without what varies in it: numbers, ids, what is quoted. */
+const shapeOf = (text: string): string =>
+  text
+    .slice(0, 300)
+    .replace(/"[^"]*"|'[^']*'|`[^`]*`/g, "0")
+    .replace(/[0-9a-f]*\d[0-9a-f-]*/gi, "0")
+
+const topFrame = (error: unknown): string => {
+  try {
+    const { stack } = error as { readonly stack?: unknown }
+    return typeof stack === "string" ? (/^ {4}at .*$/m.exec(stack)?.[0] ?? "") : ""
+  } catch {
+    return ""
+  }
+}
+
+const DEFAULT = /^\{\{\s*default\s*\}\}$/
+
+/** A bound on memory, beyond what any program has different errors. */
+const MAX_BUCKETS = 1000
+
+interface Bucket {
+  tokens: number
+  at: number
+  suppressed: number
+  since: number
+}
