@@ -74,7 +74,8 @@ export const scrubArguments = (args: ReadonlyArray<string>): Array<string> => {
   let maskNext = false
   for (const arg of args) {
     const flag = /^--?([^=]+)(=?)/.exec(arg)
-    if (flag === null) {
+    // A secret may begin like a flag.
+    if (flag === null || (maskNext && !FLAG.test(arg))) {
       scrubbed.push(maskNext ? FILTERED : scrubText(arg))
       maskNext = false
     } else if (flag[2] === "=") {
@@ -87,6 +88,8 @@ export const scrubArguments = (args: ReadonlyArray<string>): Array<string> => {
   }
   return scrubbed
 }
+
+const FLAG = /^(?:--|--?[A-Za-z][\w.-]*(?:=.*)?)$/s
 
 const TELLING =
   /passw(?:or)?d|passphrase|secret|token(?!i[sz])|credential|authorization|authentication|api[-_. ]?key|private[-_. ]?key|access[-_. ]?key|jwt|bearer|saml|csrf|xsrf|session|cookie|signature/i

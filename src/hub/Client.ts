@@ -107,6 +107,11 @@ export class Client implements ScopeOwner {
     return { state: own, branch: own.trail.root, now: Date.now(), span: undefined }
   }
 
+  /** Whether code is running that a user has handed to the SDK. */
+  get isInCallback(): boolean {
+    return this.#inCallback
+  }
+
   get maxBreadcrumbs(): number {
     return this.options.maxBreadcrumbs
   }

@@ -4,11 +4,10 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { Hub } from "./Hub.js"
-import { addLoggerWhereMissing, removeOwnLogger, watchLogs } from "./logHook.js"
+import { watchLogs } from "./logHook.js"
 import type { Hooks, Priority } from "./Registry.js"
 
 /**
@@ -98,24 +97,25 @@ const install = (
   hooks: Hooks,
   priority: Priority
 ): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.flatMap(Effect.scope, (scope) => {
-    const { registry } = client
-    const registration = registry.register(name, hooks.onLog === undefined ? hooks : listening(hooks), priority)
-    const close = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
-      if (registration.isActive) client.attempt(`onExit of the integration "${name}"`, () => hooks.onExit?.(exit))
-      registry.unregister(registration, exit._tag === "Failure" ? exit.cause : undefined)
-      return hooks.onLog === undefined ? Effect.void : removeOwnLogger
-    }
-    // Not `addFinalizer` of Effect: it would undo what the finalizer does to the FiberRefs.
-    const closing = Scope.addFinalizerExit(scope, (exit) => Effect.suspend(() => close(exit)))
-    return hooks.onLog === undefined ? closing : Effect.zipRight(closing, addLoggerWhereMissing)
-  })
+  Effect.withFiberRuntime((fiber) =>
+    Effect.flatMap(Effect.scope, (scope) => {
+      const { registry } = client
+      const heard = hooks.onLog === undefined ? hooks : listening(hooks, Object.getPrototypeOf(fiber) as object)
+      const registration = registry.register(name, heard, priority)
+      return Scope.addFinalizerExit(scope, (exit) =>
+        Effect.sync(() => {
+          if (registration.isActive) client.attempt(`onExit of the integration "${name}"`, () => hooks.onExit?.(exit))
+          registry.unregister(registration, exit._tag === "Failure" ? exit.cause : undefined)
+        })
+      )
+    })
+  )
 
 /** The same hooks, with log lines to be heard as long as they are the active ones. */
-const listening = (hooks: Hooks): Hooks => ({
+const listening = (hooks: Hooks, fiberPrototype: object): Hooks => ({
   ...hooks,
   activate() {
-    const unwatch = watchLogs()
+    const unwatch = watchLogs(fiberPrototype)
     const deactivate = hooks.activate?.()
     return () => {
       unwatch()

@@ -47,8 +47,13 @@ export interface Hooks {
    * `isLast`: the program is at its end.
    */
   readonly onFlush?: ((isLast: boolean) => void) | undefined
-  /** Sees every log line that Effect's minimum level lets through. */
-  readonly onLog?: ((options: Logger.Logger.Options<unknown>) => void) | undefined
+  /**
+   * Sees every log line that Effect's minimum level lets through, after the program's loggers had it. What is logged meanwhile
+   * is not seen.
+   */
+  readonly onLog?:
+    | ((options: Logger.Logger.Options<unknown>, fiber: Fiber.RuntimeFiber<unknown, unknown>) => void)
+    | undefined
   /** Sees fibers begin; `parent` is none for a root fiber. */
   readonly onFiberStart?:
     | ((

@@ -4,8 +4,19 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import { truncate } from "../event/normalize.js"
 import { scrubArguments } from "../event/scrub.js"
 import * as Integration from "../hub/Integration.js"
+import { OptionsError } from "../hub/Options.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** How many arguments are shown; of the others only how many there are. Default: 100. */
+  readonly maxArguments?: number | undefined
+}
 
 /**
  * Adds the script and its arguments to `extra` as `sys.argv`, as they are when the event is made: a copy, with the values of
@@ -13,13 +24,39 @@ import * as Integration from "../hub/Integration.js"
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * import { Argv, defaultIntegrations, Hub } from "effect-faultline"
+ * import { Layer } from "effect"
+ *
+ * const Faultline = defaultIntegrations({ argv: Argv.layer({ maxArguments: 20 }) }).pipe(
+ *   Layer.provideMerge(Hub.layerConfig())
+ * )
  */
-export const layer = (): Integration.IntegrationLayer =>
-  Integration.make("argv", () =>
+export const layer = (options: Options = {}): Integration.IntegrationLayer => {
+  const { maxArguments = 100 } = options
+  if (!Number.isInteger(maxArguments) || maxArguments < 0) {
+    throw new OptionsError({ option: "maxArguments", reason: "must be a whole number, 0 or more" })
+  }
+  return Integration.make("argv", () =>
     Effect.succeed({
       processEvent(event) {
-        event.extra = { ...event.extra, "sys.argv": scrubArguments(process.argv.slice(1)) }
+        const extra: unknown = event.extra ?? {}
+        if (typeof extra === "object" && !Array.isArray(extra)) {
+          const { [KEY]: _, ...others } = extra as Record<string, unknown>
+          event.extra = { [KEY]: argumentsNow(maxArguments), ...others }
+        }
         return event
       }
     })
   )
+}
+
+const KEY = "sys.argv"
+
+const argumentsNow = (max: number): Array<string> => {
+  const given = process.argv.slice(1)
+  const shown = scrubArguments(given.slice(0, max).map((argument) => truncate(String(argument), MAX_LENGTH)))
+  return given.length > max ? [...shown, `... ${given.length - max} more`] : shown
+}
+
+const MAX_LENGTH = 1024

@@ -3,22 +3,18 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as HashMap from "effect/HashMap"
-import * as List from "effect/List"
-import type * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
-import type { Report } from "../event/build.js"
-import { failureOf, failureOfCause } from "../event/failure.js"
-import { describeValue, normalize } from "../event/normalize.js"
+import type { Client } from "../hub/Client.js"
 import * as Integration from "../hub/Integration.js"
 import { OptionsError } from "../hub/Options.js"
 import { captureAt, clientOf, placeOf } from "../hub/report.js"
-import type { Breadcrumb } from "../protocol/Breadcrumb.js"
-import type { Level } from "../protocol/Event.js"
-import { stateOf } from "../scope/carrier.js"
-import { currentFiber } from "../scope/fiber.js"
+import { type Carrier, stateOf } from "../scope/carrier.js"
+import { watchConsole } from "./logging/console.js"
+import { effectLine } from "./logging/effectLine.js"
+import type { Line } from "./logging/Line.js"
+import { reaches, type Threshold, threshold } from "./logging/levels.js"
+import { matching } from "./logging/names.js"
 
 /**
  * @since 0.1.0
@@ -29,160 +25,113 @@ export interface Options {
   readonly level?: LogLevel.LogLevel | LogLevel.Literal | null | undefined
   /** The least level of log lines that become events; `null`: none do. Default: `Error`. */
   readonly eventLevel?: LogLevel.LogLevel | LogLevel.Literal | null | undefined
-  /** Log lines with these values of the annotation `logger` are left alone; `*` stands for any characters. */
+  /**
+   * Loggers (values of the annotation `logger`; `effect` where there is none; `console`) whose lines become neither; `*` stands
+   * for any characters, `?` for one. Default: none.
+   */
   readonly ignoreLoggers?: ReadonlyArray<string> | undefined
+  /**
+   * What becomes of lines that are written to `console` by something else than Effect's loggers; `false`: nothing, and the
+   * console is left as it is. Default: breadcrumbs from `level` on, no events.
+   */
+  readonly console?: boolean | ConsoleOptions | undefined
 }
 
 /**
- * Adds a Logger beside those the program has (never in place of one). It sees what the program's minimum log level lets
- * through. Annotations, log spans and the Cause are kept; the annotation `logger` is the logger's name. The event of a log
- * line does not show the line's own breadcrumb, the next event does.
+ * `debug` and `trace` are at level `Debug`, `log` and `info` at `Info`, `warn` at `Warning`, `error` and an `assert` that fails at
+ * `Error`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConsoleOptions {
+  /** The least level of what becomes a breadcrumb; `null`: nothing does. Default: the `level` of log lines. */
+  readonly level?: LogLevel.LogLevel | LogLevel.Literal | null | undefined
+  /** The least level of what becomes an event; `null`: nothing does. Default: `null`. */
+  readonly eventLevel?: LogLevel.LogLevel | LogLevel.Literal | null | undefined
+}
+
+/**
+ * Listens to log lines, whatever loggers the program has (it adds none, and replaces none), as far as the program's minimum log
+ * level lets them through. Annotations, log spans, the fiber and the Cause are kept; the annotation `logger` is the logger's
+ * name. The event of a log line does not show the line's own breadcrumb, the next event does.
  *
  * @since 0.1.0
  * @category layers
+ * @example
+ * import { defaultIntegrations, Hub, Logging } from "effect-faultline"
+ * import { Layer } from "effect"
+ *
+ * const Faultline = defaultIntegrations({
+ *   logging: Logging.layer({ level: "Debug", eventLevel: null, ignoreLoggers: ["http.*"] })
+ * }).pipe(Layer.provideMerge(Hub.layerConfig()))
  */
 export const layer = (options: Options = {}): Integration.IntegrationLayer => {
-  const level = threshold("level", options.level, LogLevel.Info)
-  const eventLevel = threshold("eventLevel", options.eventLevel, LogLevel.Error)
-  const ignored = (options.ignoreLoggers ?? []).map(wildcard)
+  const { isIgnored, ofConsole, ofEffect } = resolve(options)
   return Integration.make("logging", ({ client }) =>
-    Effect.succeed({
-      onLog(record) {
-        const fiber = currentFiber()
-        if (fiber === undefined || clientOf(stateOf(fiber)) !== client) return
-        const line = new Line(record)
-        if (line.isOwn || ignored.some((pattern) => pattern.test(line.logger))) return
-        if (reaches(record.logLevel, eventLevel)) captureAt(fiber, line.report())
-        if (reaches(record.logLevel, level)) {
-          client.addBreadcrumb(
-            line.breadcrumb(),
-            { logRecord: record },
-            { ...placeOf(fiber), now: record.date.getTime() }
-          )
-        }
+    Effect.sync(() => {
+      const record = (carrier: Carrier, level: LogLevel.LogLevel, least: Thresholds, make: () => Line): void => {
+        if (!reaches(level, least.event) && !reaches(level, least.breadcrumb)) return
+        const line = make()
+        if (isIgnored(line.spoken.logger)) return
+        if (reaches(level, least.event)) captureAt(carrier, line.report())
+        if (reaches(level, least.breadcrumb)) addBreadcrumb(client, carrier, line)
+      }
+      return {
+        onLog(options, fiber) {
+          // Neither is a level that a line can have.
+          if (options.logLevel._tag === "None" || options.logLevel._tag === "All") return
+          if (clientOf(stateOf(fiber)) !== client) return
+          record(fiber, options.logLevel, ofEffect, () => effectLine(options, fiber))
+        },
+        ...(ofConsole === undefined
+          ? undefined
+          : {
+              activate: () => watchConsole(client, (level, line, carrier) => record(carrier, level, ofConsole, line))
+            })
       }
     })
   )
 }
 
-/** The annotation by which the SDK knows its own log lines. @internal */
-export const OWN_PACKAGE = "effect-faultline"
-
-class Line {
-  readonly logger: string
-  readonly #annotations: Record<string, unknown> = {}
-  readonly #parts: ReadonlyArray<unknown>
-
-  constructor(readonly record: Logger.Logger.Options<unknown>) {
-    HashMap.forEach(record.annotations, (value, key) => (this.#annotations[key] = value))
-    const name = this.#annotations["logger"]
-    this.logger = typeof name === "string" ? name.trim() : "effect"
-    this.#parts = Array.isArray(record.message) ? record.message : [record.message]
-  }
-
-  get isOwn(): boolean {
-    return this.#annotations["package"] === OWN_PACKAGE
-  }
-
-  breadcrumb(): Breadcrumb {
-    return {
-      type: "log",
-      category: this.logger,
-      level: levelOf(this.record.logLevel),
-      message: this.#text(),
-      data: this.#data()
-    }
-  }
-
-  report(): Report {
-    const failure = this.#failure()
-    const text = this.#text()
-    const [template, ...params] = this.#parts
-    return {
-      failure,
-      cause: Cause.isEmpty(this.record.cause) ? undefined : this.record.cause,
-      mechanism: { type: "logging", handled: true },
-      level: levelOf(this.record.logLevel),
-      logger: this.logger,
-      logRecord: this.record,
-      integration: "logging",
-      ...(text === "" && failure !== undefined
-        ? undefined
-        : {
-            logentry: {
-              message: typeof template === "string" ? template : text,
-              formatted: text,
-              params: normalize(params) as Array<unknown>
-            }
-          }),
-      context: { extra: this.#data() }
-    }
-  }
-
-  /** The Cause, or else the first error among what was logged. */
-  #failure(): Report["failure"] {
-    const { cause } = this.record
-    if (!Cause.isEmpty(cause) && !Cause.isInterruptedOnly(cause)) return failureOfCause(cause)
-    const error = this.#parts.find((part) => part instanceof Error)
-    return error === undefined ? undefined : failureOf(error)
-  }
-
-  #text(): string {
-    return this.#parts
-      .map((part) => (part instanceof Error ? `${part.name}: ${part.message}` : describeValue(part, 8192)))
-      .join(" ")
-  }
-
-  #data(): Record<string, unknown> {
-    const data: Record<string, unknown> = { ...this.#annotations }
-    const now = this.record.date.getTime()
-    const spans = List.toArray(this.record.spans).map((span) => [span.label, now - span.startTime] as const)
-    if (spans.length > 0) data["logSpans"] = Object.fromEntries(spans)
-    return data
-  }
+interface Thresholds {
+  readonly breadcrumb: Threshold
+  readonly event: Threshold
 }
 
-const threshold = (
-  option: string,
-  given: LogLevel.LogLevel | LogLevel.Literal | null | undefined,
-  otherwise: LogLevel.LogLevel
-): LogLevel.LogLevel | null => {
-  if (given === null) return null
-  if (given === undefined) return otherwise
-  const level = typeof given === "string" ? LogLevel.allLevels.find((known) => known._tag === given) : given
-  if (level === undefined || !LogLevel.allLevels.includes(level)) {
-    throw new OptionsError({
-      option,
-      reason: `must be a log level (${LogLevel.allLevels.map((known) => known._tag).join(", ")}) or null`
-    })
+const addBreadcrumb = (client: Client, carrier: Carrier, line: Line): void =>
+  client.addBreadcrumb(line.breadcrumb(), { logRecord: line.spoken.record }, placeOf(carrier))
+
+/** Throws an `OptionsError` for what cannot be used. */
+const resolve = (options: Options) => {
+  known(options, "", ["level", "eventLevel", "ignoreLoggers", "console"])
+  const { console = true, ignoreLoggers = [] } = options
+  if (!Array.isArray(ignoreLoggers) || !ignoreLoggers.every((name) => typeof name === "string")) {
+    throw new OptionsError({ option: "ignoreLoggers", reason: "must be a list of texts" })
   }
-  return level
+  const ofEffect: Thresholds = {
+    breadcrumb: threshold("level", options.level, LogLevel.Info),
+    event: threshold("eventLevel", options.eventLevel, LogLevel.Error)
+  }
+  return { isIgnored: matching(ignoreLoggers), ofEffect, ofConsole: consoleThresholds(console, ofEffect) }
 }
 
-const reaches = (level: LogLevel.LogLevel, least: LogLevel.LogLevel | null): boolean =>
-  least !== null && LogLevel.greaterThanEqual(level, least)
-
-const levelOf = (level: LogLevel.LogLevel): Level => {
-  switch (level._tag) {
-    case "Fatal":
-      return "fatal"
-    case "Error":
-      return "error"
-    case "Warning":
-      return "warning"
-    case "Debug":
-    case "Trace":
-      return "debug"
-    default:
-      return "info"
+const consoleThresholds = (given: boolean | ConsoleOptions, ofEffect: Thresholds): Thresholds | undefined => {
+  if (given === false) return undefined
+  const options = given === true ? {} : given
+  known(options, "console.", ["level", "eventLevel"])
+  const thresholds = {
+    breadcrumb: threshold("console.level", options.level, ofEffect.breadcrumb),
+    event: threshold("console.eventLevel", options.eventLevel, null)
   }
+  return thresholds.breadcrumb === null && thresholds.event === null ? undefined : thresholds
 }
 
-const wildcard = (pattern: string): RegExp =>
-  new RegExp(
-    `^${pattern
-      .trim()
-      .split("*")
-      .map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
-      .join(".*")}$`
-  )
+const known = (options: unknown, prefix: string, names: ReadonlyArray<string>): void => {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new OptionsError({ option: prefix.slice(0, -1) || "options", reason: "must be an object" })
+  }
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) throw new OptionsError({ option: `${prefix}${name}`, reason: "does not exist" })
+  }
+}

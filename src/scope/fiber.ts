@@ -5,11 +5,13 @@
  * @internal
  */
 
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Fiber from "effect/Fiber"
 import type * as FiberId from "effect/FiberId"
 import type * as FiberRef from "effect/FiberRef"
+import type * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 
 /** @internal */
@@ -20,6 +22,8 @@ export interface FiberInternals {
   readonly setFiberRef?: <A>(ref: FiberRef.FiberRef<A>, value: A) => void
   /** Makes an effect of one that is not an instruction of the fiber's own. */
   Commit?: (this: AnyFiber, op: Committing) => unknown
+  /** Hands a line to the fiber's loggers, if its minimum level lets it through. */
+  log?: (this: AnyFiber, message: unknown, cause: Cause.Cause<unknown>, level: Option.Option<LogLevel.LogLevel>) => void
 }
 
 /** @internal */

@@ -79,7 +79,10 @@ describe("what is installed in the process", () => {
     atexit: ["on beforeExit", "on exit"],
     dedupe: [],
     excepthook: ["on uncaughtExceptionMonitor"],
-    logging: ["tracerLogger.log"],
+    logging: [
+      "Fiber.log",
+      ...["assert", "debug", "error", "info", "log", "trace", "warn"].map((name) => `console.${name}`)
+    ],
     modules: [],
     stdlib: [
       "ChildProcess.spawn",

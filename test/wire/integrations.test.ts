@@ -5,8 +5,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Faultline from "effect-faultline"
@@ -15,7 +13,6 @@ import {
   ALL_INTEGRATIONS,
   boom,
   boomEvent,
-  crumbsIn,
   discarded,
   exception,
   flushed,
@@ -225,136 +222,6 @@ describe("dedupe", () => {
       )
       assert.lengthOf(ingest.allEvents, 4)
       assert.deepStrictEqual(reportsAt(ingest), [[discarded("event_processor", 2)]])
-    })
-  )
-})
-
-describe("logging", () => {
-  const failed = Effect.gen(function* () {
-    yield* Effect.logInfo("starting", { port: 80 })
-    yield* Effect.logDebug("not seen")
-    yield* Effect.logError("it failed", 7, boom()).pipe(
-      Effect.annotateLogs({ logger: "shop", order: 7, password: "hunter2" }),
-      Effect.withLogSpan("import")
-    )
-    yield* Faultline.captureMessage("after")
-  })
-  const only = Faultline.Logging.layer()
-
-  it.scopedLive("sends what was logged: a breadcrumb, an event, and that event's breadcrumb on the next one", () =>
-    Effect.gen(function* () {
-      const { ingest } = yield* run(Effect.zipRight(failed, flushed), only)
-      const [logged, after] = ingest.allEvents.map(settle) as [Json, Json]
-      const crumb = {
-        timestamp: "<timestamp>",
-        type: "log",
-        category: "effect",
-        level: "info",
-        message: 'starting {"port":80}'
-      }
-      const { logSpans, ...extra } = logged["extra"] as Json
-      assert.isNumber((logSpans as Json)["import"])
-      assert.deepStrictEqual(
-        { ...logged, extra },
-        boomEvent(
-          {
-            exception: { values: [exception("Error", "boom", { type: "logging", handled: true })] },
-            logger: "shop",
-            logentry: {
-              message: "it failed",
-              formatted: "it failed 7 Error: boom",
-              params: [7, { name: "Error", message: "boom" }]
-            },
-            extra: { logger: "shop", order: 7, password: "[Filtered]" },
-            breadcrumbs: { values: [crumb] }
-          },
-          ["logging"]
-        )
-      )
-      const [first, second] = crumbsIn(after)
-      assert.deepStrictEqual(first, crumb)
-      const data = second?.["data"] as Json
-      assert.isNumber((data["logSpans"] as Json)["import"])
-      assert.deepStrictEqual(
-        { ...second, data: { ...data, logSpans: "<spans>" } },
-        {
-          timestamp: "<timestamp>",
-          type: "log",
-          category: "shop",
-          level: "error",
-          message: "it failed 7 Error: boom",
-          data: { logger: "shop", order: 7, password: "[Filtered]", logSpans: "<spans>" }
-        }
-      )
-    })
-  )
-
-  it.scopedLive("left out, sends nothing of it", () =>
-    Effect.gen(function* () {
-      const { ingest } = yield* run(failed, without("logging"))
-      assert.lengthOf(ingest.allEvents, 1)
-      assert.deepStrictEqual(crumbsIn(ingest.allEvents[0] as Json), [])
-    })
-  )
-
-  const levels: ReadonlyArray<readonly [level: LogLevel.LogLevel, as: string]> = [
-    [LogLevel.Trace, "debug"],
-    [LogLevel.Debug, "debug"],
-    [LogLevel.Info, "info"],
-    [LogLevel.Warning, "warning"],
-    [LogLevel.Error, "error"],
-    [LogLevel.Fatal, "fatal"]
-  ]
-  it.scopedLive.each(levels)("sends $_tag lines", ([level, as]) =>
-    Effect.gen(function* () {
-      const { ingest } = yield* run(
-        Effect.zipRight(
-          Logger.withMinimumLogLevel(Effect.logWithLevel(level, "line"), LogLevel.All),
-          Faultline.captureMessage("after")
-        ),
-        Layer.mergeAll(Faultline.Logging.layer({ level: "Trace", eventLevel: "Trace" }), Faultline.Atexit.layer())
-      )
-      const logged = ingest.allEvents.find((event) => event["message"] !== "after")
-      const after = ingest.allEvents.find((event) => event["message"] === "after")
-      assert.strictEqual(logged?.["level"], as)
-      assert.deepStrictEqual(
-        crumbsIn(after as Json).map((crumb) => crumb["level"]),
-        [as]
-      )
-    })
-  )
-
-  it.scopedLive("keeps the Cause of a line", () =>
-    Effect.gen(function* () {
-      const cause = Cause.parallel(Cause.fail(boom("a")), Cause.die(boom("b")))
-      const { ingest } = yield* run(Effect.zipRight(Effect.logError(cause), flushed), only)
-      const { values } = (yield* ingest.event())["exception"] as { values: Array<Json> }
-      assert.deepStrictEqual(
-        values.map(({ value }) => value),
-        ["a", "b"]
-      )
-    })
-  )
-
-  const logentry = (line: string, options: Faultline.Options = {}) =>
-    Effect.gen(function* () {
-      const { ingest } = yield* run(Effect.zipRight(Effect.logError(line), flushed), only, options)
-      return (yield* ingest.event())["logentry"]
-    })
-
-  it.scopedLive("masks what looks like a secret in a line (C7)", () =>
-    Effect.gen(function* () {
-      const message = "no luck with password=[Filtered]"
-      const masked = { message, formatted: message, params: [] }
-      assert.deepStrictEqual(yield* logentry("no luck with password=hunter2"), masked)
-    })
-  )
-
-  it.scopedLive("cuts a line where messages are cut", () =>
-    Effect.gen(function* () {
-      const message = `${"x".repeat(97)}...`
-      const cut = { message, formatted: message, params: [] }
-      assert.deepStrictEqual(yield* logentry("x".repeat(500), { maxValueLength: 100 }), cut)
     })
   )
 })

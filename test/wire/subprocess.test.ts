@@ -92,14 +92,14 @@ const crumb = (message: string, own: Json = {}): Json => ({
   ...own
 })
 
-const ARGS = ["--token", "s3cret", "--password=hunter2", "-v", "plain"]
+const ARGS = ["--token", "s3cret", "--password=hunter2", "-v", "--", "plain"]
 
 /** Shells are given quotes around paths. */
 const unquoted = (crumbs: ReadonlyArray<Json>): ReadonlyArray<Json> =>
   crumbs.map((one) => ({ ...one, message: String(one["message"]).replaceAll('"', "") }))
 
 describe.each(forms)("%s", (name, run) => {
-  const masked = "node [Filtered] --token [Filtered] --password=[Filtered] -v [Filtered]"
+  const masked = "node [Filtered] --token [Filtered] --password=[Filtered] -v -- [Filtered]"
 
   it.scopedLive("is one breadcrumb, and carries the trace on in a copy of the environment", () =>
     Effect.gen(function* () {
@@ -123,7 +123,7 @@ describe.each(forms)("%s", (name, run) => {
   it.scopedLive("tells its arguments where that is wanted, but no value of a flag that is a secret", () =>
     Effect.gen(function* () {
       const { crumbs } = yield* running(run(ARGS), { sendDefaultPii: true })
-      const shown = `node ${CHILD} --token [Filtered] --password=[Filtered] -v plain`
+      const shown = `node ${CHILD} --token [Filtered] --password=[Filtered] -v -- plain`
       assert.deepStrictEqual(unquoted(crumbs), [crumb(shown)])
     })
   )

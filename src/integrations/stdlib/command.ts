@@ -38,6 +38,7 @@ const maskAssignment = (word: string): string => `${word.slice(0, word.indexOf("
 
 /** The names of flags say what is done; everything else may be anybody's secret. */
 const maskArgument = (argument: string): string => {
+  if (argument === "--") return argument
   const flag = /^(--[A-Za-z][\w-]*|-[A-Za-z])(?:(=).*)?$/s.exec(argument)
   if (flag === null) return FILTERED
   return flag[2] === "=" ? `${flag[1]}=${FILTERED}` : argument

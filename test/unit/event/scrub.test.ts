@@ -333,6 +333,14 @@ describe("scrubArguments", () => {
       ["--api-key", "[Filtered]", "--name", "y"]
     ],
     [
+      ["--", "-", "--token", "--", "y"],
+      ["--", "-", "--token", "--", "y"]
+    ],
+    [
+      ["--token", "-x!s3cret", "--password", "--9;a=b"],
+      ["--token", "[Filtered]", "--password", "[Filtered]"]
+    ],
+    [
       ["--token", "--name", "y"],
       ["--token", "--name", "y"]
     ],

@@ -1,0 +1,99 @@
+/**
+ * One log line, whoever wrote it, and what can be made of it.
+ */
+import type * as Cause from "effect/Cause"
+import type * as LogLevel from "effect/LogLevel"
+import type { Report } from "../../event/build.js"
+import { isError } from "../../event/exceptions.js"
+import { type Failure, failureOf, failureOfCause } from "../../event/failure.js"
+import { normalize } from "../../event/normalize.js"
+import { scrubText } from "../../event/scrub.js"
+import type { Breadcrumb } from "../../protocol/Breadcrumb.js"
+import { levelOf } from "./levels.js"
+import { describe } from "./text.js"
+
+/** What a line consists of. @internal */
+export interface Spoken {
+  readonly logger: string
+  readonly level: LogLevel.LogLevel
+  readonly parts: ReadonlyArray<unknown>
+  /** The parts as one text. */
+  readonly text: string
+  readonly annotations: Readonly<Record<string, unknown>>
+  /** Milliseconds since each log span began. */
+  readonly spans?: Readonly<Record<string, number>> | undefined
+  readonly cause?: Cause.Cause<unknown> | undefined
+  readonly fiberId?: string | undefined
+  /** The stack of whoever wrote it. */
+  readonly stack?: string | undefined
+  /** What the line was made from: the hint of its breadcrumb and of its event. */
+  readonly record: unknown
+}
+
+/** @internal */
+export class Line {
+  #failure: Failure | undefined
+  #looked = false
+
+  constructor(readonly spoken: Spoken) {}
+
+  breadcrumb(): Breadcrumb {
+    const { cause, fiberId, logger, level, text } = this.spoken
+    const data: Record<string, unknown> = {}
+    if (cause !== undefined) data["cause"] = scrubText(this.#causeText())
+    if (fiberId !== undefined) data["fiber"] = fiberId
+    return { type: "log", category: logger, level: levelOf(level), message: text, data: this.#addTo(data) }
+  }
+
+  report(): Report {
+    const { cause, fiberId, logger, level, parts, record, stack, text } = this.spoken
+    const { failure } = this
+    const [template, ...params] = parts
+    return {
+      failure,
+      cause,
+      mechanism: { type: "logging", handled: true },
+      level: levelOf(level),
+      logger,
+      logRecord: record,
+      integration: "logging",
+      fiberId,
+      stack,
+      ...(text === "" && failure !== undefined
+        ? undefined
+        : {
+            logentry: {
+              message: typeof template === "string" ? template : text,
+              formatted: text,
+              params: normalize(params) as Array<unknown>
+            }
+          }),
+      context: { extra: this.#addTo({}) }
+    }
+  }
+
+  /** Of the Cause, or else of the first error among what was logged. */
+  get failure(): Failure | undefined {
+    if (!this.#looked) {
+      this.#looked = true
+      const { cause, parts } = this.spoken
+      const ofCause = cause === undefined ? undefined : failureOfCause(cause)
+      const error = ofCause?.primary === undefined ? parts.find(isError) : undefined
+      this.#failure = error === undefined ? ofCause : failureOf(error)
+    }
+    return this.#failure?.primary === undefined ? undefined : this.#failure
+  }
+
+  #causeText(): string {
+    const primary = failureOfCause(this.spoken.cause as Cause.Cause<unknown>).primary
+    if (primary === undefined) return "Interrupted"
+    return isError(primary.error) ? describe(primary.error) : `Error: ${describe(primary.error)}`
+  }
+
+  /** What the program has to say for itself counts more than what we have. */
+  #addTo(data: Record<string, unknown>): Record<string, unknown> {
+    const { annotations, spans } = this.spoken
+    if (spans !== undefined) data["logSpans"] = spans
+    return Object.assign(data, annotations)
+  }
+}
