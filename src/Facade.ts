@@ -184,7 +184,8 @@ export const lastEventId = (): EventId | undefined => {
 export const addBreadcrumb = (breadcrumb: Breadcrumb, hint: BreadcrumbHint = {}): void => {
   const carrier = currentCarrier()
   if (carrier === undefined) return
-  const state = stateOf(carrier)
+  // A breadcrumb has no need of what the scope says, which only the state itself tells.
+  const state = carrier instanceof Cell ? carrier.home.origin.opened : stateOf(carrier)
   clientOf(state)?.addBreadcrumb(breadcrumb, hint, placeOf(carrier, state))
 }
 
@@ -192,7 +193,12 @@ export const addBreadcrumb = (breadcrumb: Breadcrumb, hint: BreadcrumbHint = {})
  * @since 0.1.0
  * @category scope
  */
-export const setTag = (key: string, value: TagValue): void => writer.setTag(key, value)
+export const setTag = (key: string, value: TagValue): void => {
+  const carrier = currentCarrier()
+  if (carrier instanceof Cell && carrier.home.origin.owner?.isOpen === true && typeof key === "string") {
+    carrier.home.setTag(key, value)
+  } else writer.setTag(key, value)
+}
 
 /**
  * @since 0.1.0

@@ -98,7 +98,27 @@ class Visit {
       const json = (value as { toJSON(): unknown }).toJSON()
       if (json !== value) return this.visit(json, depth)
     }
-    return depth <= 0 ? `[${nameOf(value)}]` : this.#entries(ownEntries(value), depth)
+    return depth <= 0 ? `[${nameOf(value)}]` : this.#properties(value, depth - 1)
+  }
+
+  /** What `#entries` makes of an object's own properties, without a pair for each: most of what is normalised is these. */
+  #properties(value: object, below: number): Record<string, unknown> {
+    const result: Record<string, unknown> = {}
+    let count = 0
+    for (const key of Object.keys(value)) {
+      if (count++ >= this.breadth) {
+        result["..."] = "[MaxProperties ~]"
+        break
+      }
+      this.#put(result, wellFormed(key), readProperty(value, key), below)
+    }
+    return result
+  }
+
+  #put(result: Record<string, unknown>, key: string, value: unknown, below: number): void {
+    if (key === "__proto__" || value === undefined) return
+    if (this.masks && value !== null && isSensitiveKey(key)) result[key] = FILTERED
+    else result[key] = this.visit(value, below)
   }
 
   #list(items: Iterable<unknown>, depth: number): Array<unknown> {
@@ -121,10 +141,7 @@ class Visit {
         result["..."] = "[MaxProperties ~]"
         break
       }
-      const key = typeof rawKey === "string" ? wellFormed(rawKey) : this.#key(rawKey)
-      if (key === "__proto__") continue
-      if (this.masks && value !== undefined && value !== null && isSensitiveKey(key)) result[key] = FILTERED
-      else if (value !== undefined) result[key] = this.visit(value, below)
+      this.#put(result, typeof rawKey === "string" ? wellFormed(rawKey) : this.#key(rawKey), value, below)
     }
     return result
   }
@@ -187,20 +204,16 @@ const errorEntries = (error: Error): Array<readonly [string, unknown]> => {
     ["name", error.name],
     ["message", error.message]
   ]
-  for (const entry of ownEntries(error)) if (!ERROR_KEYS.has(entry[0])) entries.push(entry)
+  for (const key of Object.keys(error)) if (!ERROR_KEYS.has(key)) entries.push([key, readProperty(error, key)])
   if (error.cause !== undefined) entries.push(["cause", error.cause])
   return entries
 }
 
-function* ownEntries(value: object): Iterable<readonly [string, unknown]> {
-  for (const key of Object.keys(value)) {
-    let property: unknown
-    try {
-      property = (value as Record<string, unknown>)[key]
-    } catch (error) {
-      property = `[Throws: ${safeMessage(error)}]`
-    }
-    yield [key, property]
+const readProperty = (value: object, key: string): unknown => {
+  try {
+    return (value as Record<string, unknown>)[key]
+  } catch (error) {
+    return `[Throws: ${safeMessage(error)}]`
   }
 }
 

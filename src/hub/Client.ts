@@ -155,8 +155,7 @@ export class Client implements ScopeOwner {
   }
 
   #addBreadcrumb(breadcrumb: Breadcrumb, hint: BreadcrumbHint, place: Omit<Place, "span">): void {
-    const dated =
-      breadcrumb.timestamp === undefined ? { timestamp: place.now / 1000, ...breadcrumb } : { ...breadcrumb }
+    const dated: Breadcrumb = { ...breadcrumb }
     dated.timestamp ??= place.now / 1000
     const kept = this.options.beforeBreadcrumb === undefined ? dated : this.#beforeBreadcrumb(dated, hint)
     if (kept !== undefined) place.state.trail.push(place.branch, snapshot(kept))

@@ -31,6 +31,10 @@ export class Trail {
   #oldest: Entry | undefined
   #newest: Entry | undefined
   #size = 0
+  /** What came before, in the isolation scope that this one was forked from: every branch sees it. Shared, never changed. */
+  #inherited: ReadonlyArray<Seen> = NONE
+  /** What one branch saw last, as long as nothing was added. */
+  #view: { readonly branch: Branch; readonly seen: ReadonlyArray<Seen> } | undefined
   // Weak: a chain of scopes that each began in the one before must not keep them all.
   readonly #origin: WeakRef<Trail> | undefined
   readonly root = new Branch(this)
@@ -56,15 +60,14 @@ export class Trail {
   /** Another isolation scope that begins with what `branch` sees now. */
   fork(branch: Branch): Trail {
     const forked = new Trail(this.limit, this)
-    if (this.#size > 0) {
-      for (const { breadcrumb, order } of this.#visible(branch)) forked.push(forked.root, breadcrumb, order)
-    }
+    forked.#inherited = this.#seenFrom(branch)
     return forked
   }
 
-  push(branch: Branch, breadcrumb: Breadcrumb, order: number = nextMoment()): void {
+  push(branch: Branch, breadcrumb: Breadcrumb): void {
     if (this.limit <= 0) return
-    const entry = new Entry(branch, breadcrumb, order, this.#newest)
+    this.#view = undefined
+    const entry = new Entry(branch, breadcrumb, nextMoment(), this.#newest)
     if (this.#newest === undefined) this.#oldest = entry
     else this.#newest.next = entry
     this.#newest = entry
@@ -76,12 +79,16 @@ export class Trail {
     branch.size++
 
     if (branch.size > this.limit) this.#remove(branch.head)
-    else if (this.#size > this.limit * 10) this.#remove(this.#oldest)
+    else if (this.#size > this.limit * 10) {
+      // What is older than what goes now goes first.
+      this.#inherited = NONE
+      this.#remove(this.#oldest)
+    }
   }
 
   /** What an event of `branch` shows: the newest `limit` entries it may see, oldest first, in the order of recording. */
   visibleFrom(branch: Branch): Array<Breadcrumb> {
-    return this.#visible(branch).map(({ breadcrumb }) => breadcrumb)
+    return this.#seenFrom(branch).map(({ breadcrumb }) => breadcrumb)
   }
 
   /**
@@ -90,22 +97,12 @@ export class Trail {
    * @param then a value of `moment` at that time
    */
   visibleFromBoth(branch: Branch, other: Branch, then: number): Array<Breadcrumb> {
-    const entries = this.#visible(branch)
-    const seen = new Set(entries.map(({ breadcrumb }) => breadcrumb))
-    for (const entry of other.trail.#visible(other))
-      if (entry.order <= then && !seen.has(entry.breadcrumb)) entries.push(entry)
-    const ordered = entries.toSorted((a, b) => a.order - b.order).slice(-this.limit)
+    const all = this.#seenFrom(branch).slice()
+    const seen = new Set(all.map(({ breadcrumb }) => breadcrumb))
+    for (const step of other.trail.#seenFrom(other))
+      if (step.order <= then && !seen.has(step.breadcrumb)) all.push(step)
+    const ordered = all.toSorted((a, b) => a.order - b.order).slice(-this.limit)
     return ordered.map(({ breadcrumb }) => breadcrumb)
-  }
-
-  #visible(branch: Branch): Array<Entry> {
-    const visible: Array<Entry> = []
-    let entry = this.#newest
-    while (entry !== undefined && visible.length < this.limit) {
-      if (entry.branch === branch || related(entry.branch, branch)) visible.push(entry)
-      entry = entry.previous
-    }
-    return visible.reverse()
   }
 
   clear(): void {
@@ -113,8 +110,23 @@ export class Trail {
       entry.branch.head = entry.branch.tail = undefined
       entry.branch.size = 0
     }
-    this.#oldest = this.#newest = undefined
+    this.#oldest = this.#newest = this.#view = undefined
+    this.#inherited = NONE
     this.#size = 0
+  }
+
+  #seenFrom(branch: Branch): ReadonlyArray<Seen> {
+    if (this.#size === 0) return this.#inherited
+    if (this.#view?.branch === branch) return this.#view.seen
+    const seen: Array<Seen> = []
+    for (let entry = this.#newest; entry !== undefined && seen.length < this.limit; entry = entry.previous) {
+      const { breadcrumb, order } = entry
+      if (entry.branch === branch || related(entry.branch, branch)) seen.push({ breadcrumb, order })
+    }
+    for (let index = this.#inherited.length - 1; index >= 0 && seen.length < this.limit; index--)
+      seen.push(this.#inherited[index] as Seen)
+    this.#view = { branch, seen: seen.reverse() }
+    return seen
   }
 
   #remove(entry: Entry | undefined): void {
@@ -130,6 +142,9 @@ export class Trail {
     branch.head = entry.nextInBranch
     if (branch.head === undefined) branch.tail = undefined
     branch.size--
+
+    // One that has grown old would keep all that came after it from being collected while they are young.
+    entry.next = entry.nextInBranch = entry.previous = undefined
   }
 }
 
@@ -142,6 +157,13 @@ export const nextMoment = (): number => ++moments
 let moments = 0
 
 const MAX_DEPTH = 256
+const NONE: ReadonlyArray<Seen> = []
+
+/** A breadcrumb without its place: that would keep the whole trail. */
+interface Seen {
+  readonly breadcrumb: Breadcrumb
+  readonly order: number
+}
 
 class Entry {
   next: Entry | undefined

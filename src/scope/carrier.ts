@@ -3,22 +3,44 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks"
 import { type AnyFiber, currentFiber, setFiberRef, writerOf } from "./fiber.js"
-import type { ScopeData } from "./ScopeData.js"
+import { type ScopeData, setTags, type TagValue } from "./ScopeData.js"
 import { type ScopeOwner, ScopeState, scopeRef, unowned } from "./ScopeState.js"
 import { Branch } from "./Trail.js"
 
 /** An isolation scope outside fibers: shared by everything that runs in it. @internal */
 export class IsolationCell {
-  isolation: ScopeData
+  #isolation: ScopeData
+  /** Nobody has seen these data but this cell, which made them: until then they may be changed in place. */
+  #unseen = false
 
   constructor(readonly origin: ScopeState) {
-    this.isolation = origin.isolation
+    this.#isolation = origin.isolation
+  }
+
+  get isolation(): ScopeData {
+    this.#unseen = false
+    return this.#isolation
+  }
+
+  set isolation(isolation: ScopeData) {
+    this.#unseen = false
+    this.#isolation = isolation
+  }
+
+  /** Most scopes are given several tags before anything looks at them: only the first of these makes a copy. */
+  setTag(key: string, value: TagValue): void {
+    if (!this.#unseen) {
+      this.#isolation = setTags(this.#isolation, {})
+      this.#unseen = true
+    }
+    ;(this.#isolation.tags as Record<string, TagValue>)[key] = value
   }
 }
 
 /** The scope of code that is not Effect: an isolation scope, and the block in it that the code is in. @internal */
 export class Cell {
   current: ScopeData
+  #state: ScopeState | undefined
 
   constructor(
     readonly home: IsolationCell,
@@ -29,7 +51,11 @@ export class Cell {
 
   get state(): ScopeState {
     const { isolation, origin } = this.home
-    return new ScopeState(origin.owner, isolation, this.current, origin.trail, origin.propagation, origin.outer)
+    const known = this.#state
+    if (known?.isolation === isolation && known.current === this.current) return known
+    const { outer, owner, propagation, trail } = origin
+    this.#state = new ScopeState(owner, isolation, this.current, trail, propagation, outer)
+    return this.#state
   }
 
   set state(state: ScopeState) {

@@ -16,20 +16,25 @@ const isRelated = (a: Branch, b: Branch): boolean => {
 class Model {
   entries: Array<{ readonly branch: Branch; readonly message: string }> = []
 
-  constructor(readonly limit: number) {}
+  /** @param inherited what was seen where it was forked from: older than everything */
+  constructor(
+    readonly limit: number,
+    public inherited: ReadonlyArray<string> = []
+  ) {}
 
   push(branch: Branch, message: string): void {
     if (this.limit === 0) return
     this.entries.push({ branch, message })
     const own = this.entries.filter((entry) => entry.branch === branch)
-    const oldest =
-      own.length > this.limit ? own[0] : this.entries.length > this.limit * 10 ? this.entries[0] : undefined
+    const isFull = own.length <= this.limit && this.entries.length > this.limit * 10
+    const oldest = own.length > this.limit ? own[0] : isFull ? this.entries[0] : undefined
+    if (isFull) this.inherited = []
     this.entries = this.entries.filter((entry) => entry !== oldest)
   }
 
   visibleFrom(branch: Branch): ReadonlyArray<string> {
     const related = this.entries.filter((entry) => isRelated(entry.branch, branch)).map(({ message }) => message)
-    return this.limit === 0 ? [] : related.slice(-this.limit)
+    return this.limit === 0 ? [] : [...this.inherited, ...related].slice(-this.limit)
   }
 }
 
@@ -57,6 +62,7 @@ describe("Trail", () => {
         if (action === "clear") {
           trail.clear()
           model.entries = []
+          model.inherited = []
         } else if ("write" in action) {
           for (let i = 0; i < action.times; i++) {
             const message = `m${count++}`
@@ -69,9 +75,8 @@ describe("Trail", () => {
           const visible = model.visibleFrom(pick(action.fork))
           const forked = trail.fork(pick(action.fork))
           trail = forked
-          model = new Model(limit)
+          model = new Model(limit, visible)
           branches = [forked.root]
-          for (const message of visible) model.push(forked.root, message)
         }
         const held = branches.reduce((sum, { size }) => sum + size, 0)
         assert.isAtMost(held, limit * 10)
