@@ -16,11 +16,11 @@ export const MAX_BREADTH = 100
  * @internal
  */
 export const normalize = (value: unknown, depth: number = MAX_DEPTH, breadth: number = MAX_BREADTH): unknown =>
-  new Visit(breadth, true).visit(value, depth)
+  (depth > 0 ? flat(value, breadth, true) : undefined) ?? new Visit(breadth, true).visit(value, depth)
 
 /** The same for what a user has set on purpose: nothing is masked by its name. @internal */
 export const normalizeGiven = (value: unknown, depth: number = MAX_DEPTH, breadth: number = MAX_BREADTH): unknown =>
-  new Visit(breadth, false).visit(value, depth)
+  (depth > 0 ? flat(value, breadth, false) : undefined) ?? new Visit(breadth, false).visit(value, depth)
 
 /** The text of a value on one line, for where a string is expected. @internal */
 export const describeValue = (value: unknown, maxLength = 512): string => {
@@ -39,6 +39,30 @@ export const truncate = (text: string, maxLength: number): string => {
 export const wholeCharacters = (text: string, end: number): number => {
   const last = text.charCodeAt(end - 1)
   return last >= 0xd800 && last <= 0xdbff ? end - 1 : end
+}
+
+/**
+ * The same for a plain record of texts, numbers and flags, as the data of a breadcrumb mostly is, at a third of the price;
+ * `undefined` for everything else.
+ */
+const flat = (value: unknown, breadth: number, masks: boolean): Record<string, unknown> | undefined => {
+  if (typeof value !== "object" || value === null) return undefined
+  try {
+    if (!isPlain(value)) return undefined
+    const result: Record<string, unknown> = {}
+    let count = 0
+    for (const key in value) {
+      const property = (value as Record<string, unknown>)[key]
+      if (typeof property === "object" ? property !== null : typeof property === "function") return undefined
+      if (++count > breadth || !Object.hasOwn(value, key) || key === "__proto__" || !key.isWellFormed())
+        return undefined
+      if (property === undefined) continue
+      result[key] = masks && property !== null && isSensitiveKey(key) ? FILTERED : normalizePrimitive(property)
+    }
+    return result
+  } catch {
+    return undefined
+  }
 }
 
 /** Wrappers within wrappers cost no depth, but servers read no JSON that is nested without end. */
