@@ -81,7 +81,7 @@ export interface Options {
   /**
    * How many events of one and the same thing are sent, so that a bug in a loop does not use up a quota. What counts as the same is
    * decided by fingerprint, or else by type, top frame and the shape of the message. The next event that is sent tells in
-   * `contexts.budget` how many were held back. `false`: all are sent. Default: 1,000 at once, and 30 a minute.
+   * `contexts.budget` how many were held back. `false`: all are sent. Default: 10,000 at once, and 30 a minute.
    */
   readonly budget?: boolean | BudgetOptions | undefined
   /**
@@ -205,7 +205,7 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
 
 const resolveBudget = (budget: boolean | BudgetOptions): ResolvedOptions["budget"] => {
   if (budget === false) return undefined
-  const { burst = 1000, perMinute = 30 } = budget === true ? {} : budget
+  const { burst = 10_000, perMinute = 30 } = budget === true ? {} : budget
   return { burst, perMinute }
 }
 

@@ -11,7 +11,7 @@ import { typeOf, valueOf } from "../event/exceptions.js"
  * @category models
  */
 export interface BudgetOptions {
-  /** How many events may come at once. Default: 1,000. */
+  /** How many events may come at once. Default: 10,000. */
   readonly burst?: number | undefined
   /** How many more may follow in a minute. Default: 30. */
   readonly perMinute?: number | undefined

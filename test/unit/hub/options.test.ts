@@ -194,7 +194,7 @@ describe("resolveOptions", () => {
       transport: undefined,
       spool: undefined,
       initialScope: {},
-      budget: { burst: 1000, perMinute: 30 },
+      budget: { burst: 10_000, perMinute: 30 },
       spanTags: [],
       tracePropagationTargets: undefined,
       maxQueueSize: 12_000,
