@@ -14,6 +14,7 @@ import { isError } from "./event/exceptions.js"
 import { callSite } from "./event/stack.js"
 import { type CaptureContext, eventReport, exceptionReport, messageReport } from "./hub/Capture.js"
 import { carryOn, given, Hub, openHub } from "./hub/Hub.js"
+import type { IntegrationLayer } from "./hub/Integration.js"
 import { type Options as HubOptions, OptionsError } from "./hub/Options.js"
 import { attemptCapture, clientOf, placeOf } from "./hub/report.js"
 import { superviseAll } from "./hub/supervisor.js"
@@ -45,6 +46,8 @@ export { Spool, type SpoolOptions } from "./transport/Spool.js"
 export interface InitOptions extends HubOptions {
   /** `false` to leave a default integration out, a layer to take its place. */
   readonly integrations?: Overrides | undefined
+  /** Integrations besides the default ones: `Sessions.layer()`, your own. They must not need to wait for anything. */
+  readonly additionalIntegrations?: ReadonlyArray<IntegrationLayer> | undefined
 }
 
 /**
@@ -61,13 +64,14 @@ export interface InitOptions extends HubOptions {
  * Faultline.captureException(new Error("no luck"))
  */
 export const init = (options: InitOptions = {}): void => {
-  const { integrations = {}, ...hubOptions } = options
+  const { additionalIntegrations = [], integrations = {}, ...hubOptions } = options
   const configured = environment()
   const scope = Effect.runSync(Scope.make())
   const opened = Effect.runSyncExit(
     Effect.gen(function* () {
       const hub = yield* openHub({ ...configured, ...given(hubOptions) })
-      yield* Layer.buildWithScope(Layer.provide(defaultIntegrations(integrations), Layer.succeed(Hub, hub)), scope)
+      for (const layer of [defaultIntegrations(integrations), ...additionalIntegrations])
+        yield* Layer.buildWithScope(Layer.provide(layer, Layer.succeed(Hub, hub)), scope)
       yield* carryOn(hub)
       return hub
     }).pipe(Scope.extend(scope))

@@ -13,7 +13,7 @@ import { scrubText } from "../event/scrub.js"
 import { addSpanTags } from "../event/spanTags.js"
 import { StackParser } from "../event/stack.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
-import type { DiscardReason } from "../protocol/Category.js"
+import type { DiscardReason, ItemType } from "../protocol/Category.js"
 import { envelopeUrl, headerDsn } from "../protocol/Dsn.js"
 import type { EnvelopeHeaders } from "../protocol/Envelope.js"
 import type { Attachment, Event, EventId } from "../protocol/Event.js"
@@ -29,6 +29,7 @@ import type { Branch } from "../scope/Trail.js"
 import { type CountedItem, Delivery, type DeliveryStats } from "../transport/Delivery.js"
 import { type Debug, describeError, makeDebug, writeLine } from "../transport/debug.js"
 import { Outcomes } from "../transport/Outcomes.js"
+import { profiles } from "../transport/profiles.js"
 import type { Spool } from "../transport/Spool.js"
 import { openSilently, type Sender, type Transport } from "../transport/Transport.js"
 import { Budget, budgetKey, type Spent } from "./budget.js"
@@ -77,7 +78,7 @@ export class Client implements ScopeOwner {
   ) {
     this.debug = makeDebug(options.debug)
     this.registry = new Registry(this.debug)
-    this.outcomes = new Outcomes(options.sendClientReports)
+    this.outcomes = new Outcomes(options.sendClientReports && profiles[options.profile].has("client_report"))
     this.#budget = options.budget === undefined ? undefined : new Budget(options.budget)
     this.opened = openScope(this)
     this.globalScope = ScopeData.applyContext(ScopeData.empty, options.initialScope)
@@ -211,9 +212,23 @@ export class Client implements ScopeOwner {
     }
   }
 
+  /** Whether the server takes items of this kind. */
+  accepts(type: ItemType): boolean {
+    return this.delivery?.accepts(type) === true
+  }
+
+  /** A request whose isolation scope `state` is of was served. For integrations that serve requests. */
+  requestEnded(state: ScopeState, startedAt: number): void {
+    for (const { hooks, name } of this.registry.having("onRequestEnd")) {
+      this.attempt(`onRequestEnd of the integration "${name}"`, () =>
+        hooks.onRequestEnd?.({ startedAt, isolations: state.trail.lineage() })
+      )
+    }
+  }
+
   /** Sends what is no event, in an envelope of its own: no processor, no `beforeSend` and no sampling has a say in it. */
   offer(item: CountedItem, urgent = false): boolean {
-    if (!this.isOpen) return false
+    if (!this.isOpen || !this.accepts(item.headers.type)) return false
     return this.delivery?.offer({ headers: this.#senderHeaders, items: [item], urgent }) === true
   }
 
@@ -489,6 +504,7 @@ export class Client implements ScopeOwner {
 
   #attachments(attachments: unknown): Array<CountedItem> {
     const items: Array<CountedItem> = []
+    if (!this.accepts("attachment")) return items
     for (const attachment of Array.isArray(attachments) ? (attachments as Array<Attachment>) : []) {
       const item = this.#guard("an attachment", () => this.#attachment(attachment))
       if (item === undefined) this.debug("an attachment cannot be read or is too large: it is left out")
@@ -567,6 +583,7 @@ export class Client implements ScopeOwner {
       maxQueue: this.options.maxQueueSize,
       maxQueueBytes: this.options.maxQueueBytes,
       reportHeaders: this.#senderHeaders,
+      accepted: profiles[this.options.profile],
       store: spool.open((message) => writeLine(`[faultline] ${message}`))
     })
   }

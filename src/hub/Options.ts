@@ -12,6 +12,7 @@ import { type Dsn, isDsnProblem, parseDsn } from "../protocol/Dsn.js"
 import type { Event } from "../protocol/Event.js"
 import type { EventHint } from "../scope/EventHint.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
+import { type Profile, profiles } from "../transport/profiles.js"
 import type { Spool } from "../transport/Spool.js"
 import type { Transport } from "../transport/Transport.js"
 import type { BudgetOptions } from "./budget.js"
@@ -74,6 +75,11 @@ export interface Options {
   readonly defaultIntegrations?: boolean | undefined
   /** How envelopes leave the process; takes the place of the `Transport` service. */
   readonly transport?: Transport.Service | undefined
+  /**
+   * Which kind of server it is; only `sentry` is sent more than events. Default: `sentry`, which others can live with: what one
+   * refuses it is not sent again.
+   */
+  readonly profile?: Profile | undefined
   /** Where envelopes outlive the process (`Spool.make`); takes the place of the `Spool` service. Default: nowhere. */
   readonly spool?: Spool.Service | undefined
   /** Scope data that every event of this hub carries: the global scope. */
@@ -125,6 +131,7 @@ export interface ResolvedOptions {
   readonly debug: boolean
   readonly defaultIntegrations: boolean
   readonly transport: Transport.Service | undefined
+  readonly profile: Profile
   readonly spool: Spool.Service | undefined
   readonly initialScope: ScopeContext
   readonly budget: { readonly burst: number; readonly perMinute: number } | undefined
@@ -191,6 +198,7 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
     debug: options.debug ?? false,
     defaultIntegrations: options.defaultIntegrations ?? true,
     transport: options.transport,
+    profile: options.profile ?? "sentry",
     spool: options.spool,
     initialScope: options.initialScope ?? {},
     budget: resolveBudget(options.budget ?? true),
@@ -278,6 +286,10 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
   debug: isFlag,
   defaultIntegrations: isFlag,
   transport: isTransport,
+  profile: (value) =>
+    typeof value === "string" && Object.hasOwn(profiles, value)
+      ? undefined
+      : `must be one of ${Object.keys(profiles).join(", ")}`,
   spool: isSpool,
   initialScope: isObject,
   budget: (value) =>

@@ -41,6 +41,8 @@ export interface Hooks {
    * before and has now escaped.
    */
   readonly onError?: ((seen: SeenError) => void) | undefined
+  /** A request that the program has served is over: whatever was told of its isolation scope is all there is. */
+  readonly onRequestEnd?: ((request: EndedRequest) => void) | undefined
   /**
    * Somebody waits for everything to be sent: what the integration holds back is to be handed over now.
    *
@@ -103,6 +105,19 @@ export interface Admission {
 export interface SeenError {
   /** Nothing in the program dealt with it. */
   readonly escaped: boolean
+  /** As of an `Admission`. */
+  readonly isolations: ReadonlyArray<object>
+}
+
+/**
+ * A request that was served, whether or not it failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EndedRequest {
+  /** When it began, in milliseconds since the epoch. */
+  readonly startedAt: number
   /** As of an `Admission`. */
   readonly isolations: ReadonlyArray<object>
 }
@@ -236,6 +251,7 @@ export class Registry {
     this.#having = {
       onLog: having("onLog"),
       onFlush: having("onFlush"),
+      onRequestEnd: having("onRequestEnd"),
       onFiberStart: having("onFiberStart"),
       onFiberEnd: having("onFiberEnd")
     }
@@ -248,9 +264,9 @@ const sorted = (registrations: ReadonlyArray<Registration>): ReadonlyArray<Regis
   )
 
 /** What is asked for often, or by name. */
-type CommonHook = "onLog" | "onFlush" | "onFiberStart" | "onFiberEnd"
+type CommonHook = "onLog" | "onFlush" | "onRequestEnd" | "onFiberStart" | "onFiberEnd"
 
-const NOBODY = { onLog: [], onFlush: [], onFiberStart: [], onFiberEnd: [] }
+const NOBODY = { onLog: [], onFlush: [], onRequestEnd: [], onFiberStart: [], onFiberEnd: [] }
 
 const PHASES: Record<Phase, number> = { enrich: 0, filter: 1, last: 2 }
 

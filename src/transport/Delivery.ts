@@ -13,6 +13,7 @@ import { type Debug, describeError } from "./debug.js"
 import { Fifo } from "./Fifo.js"
 import type { Outcomes } from "./Outcomes.js"
 import { type DiscardedEvents } from "./Outcomes.js"
+import { isRejection } from "./profiles.js"
 import { limitedUntil, noLimits, type RateLimits, updateLimits } from "./rateLimits.js"
 import type { Store, Stored } from "./Store.js"
 import type { Sender, Sending, SendResult } from "./Transport.js"
@@ -44,6 +45,8 @@ export interface DeliveryConfig {
   readonly reportHeaders: EnvelopeHeaders
   /** Where envelopes outlive the process. With one, they leave one at a time, and a dead network keeps them. */
   readonly store?: Store | undefined
+  /** The kinds of items that the server takes. */
+  readonly accepted: ReadonlySet<ItemType>
 }
 
 /** @internal */
@@ -68,6 +71,8 @@ export class Delivery {
   #queuedBytes = 0
   #sent = 0
   #limits: RateLimits = noLimits
+  /** The kinds of items that the server has refused to know. */
+  readonly #rejected = new Set<ItemType>()
   #lastReport = performance.now()
   #reportsWaiting = 0
   #scheduled = false
@@ -110,7 +115,14 @@ export class Delivery {
   /** Takes back the envelope of an event, if it still waits: another one is to be offered in its place. */
   retract(eventId: string): boolean {
     const isIt = ({ headers }: Waiting): boolean => headers.event_id === eventId
-    return this.#taken(this.#urgent.remove(isIt) ?? this.#queue.remove(isIt)) !== undefined
+    const taken = this.#taken(this.#urgent.remove(isIt) ?? this.#queue.remove(isIt))
+    if (taken !== undefined) this.#forget(taken)
+    return taken !== undefined
+  }
+
+  /** Whether items of this kind are sent: the server takes them, and has not said otherwise. */
+  accepts(type: ItemType): boolean {
+    return this.config.accepted.has(type) && !this.#rejected.has(type)
   }
 
   /** Envelopes that have not been answered yet. */
@@ -156,7 +168,8 @@ export class Delivery {
    * @param answered called when it was answered, or lost; `false` is returned where there was none to send
    */
   sendReport(answered?: () => void): boolean {
-    if (this.config.outcomes.isEmpty || this.#closed || this.#reportsWaiting > 0) return false
+    if (!this.accepts("client_report") || this.config.outcomes.isEmpty || this.#closed || this.#reportsWaiting > 0)
+      return false
     const discarded = this.#takeReport()
     if (discarded === undefined) return false
     const waiting = makeWaiting(this.config.reportHeaders, [reportPart(discarded)], discarded)
@@ -315,9 +328,10 @@ export class Delivery {
   }
 
   #send(queued: Waiting): void {
-    const allowed = this.#withoutLimited(queued)
-    if (allowed === undefined) return
-    const waiting = this.#withReport(allowed)
+    const waiting = this.#withoutLimited(queued)
+    if (waiting === undefined) return
+    // In an envelope of its own: a server that does not know reports may refuse what comes along with one.
+    if (performance.now() - this.#lastReport >= REPORT_INTERVAL_MILLIS) this.sendReport()
     const inFlight = new InFlight(waiting)
     const done = (result: SendResult): void => {
       if (!this.#inFlight.delete(inFlight) || this.#closed) return
@@ -359,20 +373,6 @@ export class Delivery {
     return chosen.map(({ waiting }) => waiting)
   }
 
-  /** A report that is due rides on an envelope that leaves anyway. */
-  #withReport(waiting: Waiting): Waiting {
-    const due = performance.now() - this.#lastReport >= REPORT_INTERVAL_MILLIS
-    if (!due || this.config.outcomes.isEmpty || waiting.report !== undefined) return waiting
-    const discarded = this.#takeReport()
-    return discarded === undefined
-      ? waiting
-      : {
-          ...makeWaiting(waiting.headers, [...waiting.parts, reportPart(discarded)], discarded),
-          number: waiting.number,
-          stored: waiting.stored
-        }
-  }
-
   /** `undefined` while the server does not want to hear of it: it is told later. */
   #takeReport(): ReadonlyArray<DiscardedEvents> | undefined {
     const now = performance.now()
@@ -406,9 +406,19 @@ export class Delivery {
       return
     }
     // The server counts what it refuses with a 429.
+    if (isRejection(result.status)) this.#reject(waiting)
     if (result.status !== 429) this.#lose("send_error", waiting)
     else if (waiting.report !== undefined) this.config.outcomes.putBack(waiting.report)
     this.config.debug(`refused with ${result.status}: ${describe(waiting)}${detail(result.detail)}`)
+  }
+
+  /** An event may be refused for what is in it; another kind of item is not sent again. */
+  #reject({ parts }: Waiting): void {
+    if (parts.some(({ type }) => type === "event")) return
+    for (const { type } of parts) {
+      this.#rejected.add(type)
+      this.config.debug(`the server does not take items of the type ${type}: no more are sent`)
+    }
   }
 
   #withoutLimited(waiting: Waiting): Waiting | undefined {

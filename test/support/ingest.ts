@@ -435,6 +435,8 @@ const ENVELOPE_KEYS = ["event_id", "dsn", "sdk", "sent_at", "trace"]
 const ITEM_KEYS: Record<string, ReadonlyArray<string>> = {
   event: ["type", "length"],
   client_report: ["type", "length"],
+  session: ["type", "length"],
+  sessions: ["type", "length"],
   attachment: ["type", "length", "filename", "content_type", "attachment_type"]
 }
 const EVENT_KEYS = (

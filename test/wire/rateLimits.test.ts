@@ -181,7 +181,7 @@ describe("a client report", () => {
     })
   )
 
-  it.scopedLive("that is due rides along with the next event", () =>
+  it.scopedLive("that is due goes out after the next event, in an envelope of its own", () =>
     Effect.gen(function* () {
       const clock = yield* monotonicClock
       const ingest = yield* Ingest.start()
@@ -191,12 +191,12 @@ describe("a client report", () => {
         yield* ingest.receive(1)
         clock.forward(31)
         yield* Faultline.captureMessage("later")
-        yield* ingest.receive(2)
+        yield* ingest.receive(3)
         yield* Faultline.captureMessage("drop")
         yield* Faultline.captureMessage("last")
-        yield* ingest.receive(3)
+        yield* ingest.receive(4)
       }).pipe(Effect.provide(hubAt(ingest, { beforeSend: (event) => (event.message === "drop" ? null : event) })))
-      assert.deepStrictEqual(ingest.envelopes.map(typesIn), [["event"], ["event", "client_report"], ["event"]])
+      assert.deepStrictEqual(ingest.envelopes.map(typesIn), [["event"], ["event"], ["client_report"], ["event"]])
       assert.deepStrictEqual(reportsAt(ingest), [[discarded("before_send")]])
     })
   )

@@ -105,6 +105,10 @@ const options: {
     [[], "false", null]
   ],
   transport: [[{ open: go }], [null, {}, go, "x", { open: 5 }]],
+  profile: [
+    ["sentry", "glitchtip", "bugsink", "telebugs", "minimal"],
+    [null, {}, "Sentry", "", "toString", 5]
+  ],
   spool: [[{ open: go }], [null, {}, go, "x", { open: 5 }]],
   initialScope: [
     [{}, { tags: { a: 1 } }],
@@ -192,6 +196,7 @@ describe("resolveOptions", () => {
       debug: false,
       defaultIntegrations: true,
       transport: undefined,
+      profile: "sentry",
       spool: undefined,
       initialScope: {},
       budget: { burst: 10_000, perMinute: 30 },

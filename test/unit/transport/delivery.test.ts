@@ -4,6 +4,7 @@ import type { Category } from "../../../src/protocol/Category.js"
 import { encodeItem } from "../../../src/protocol/Envelope.js"
 import { type CountedItem, Delivery, type DeliveryConfig, type Outgoing } from "../../../src/transport/Delivery.js"
 import { type DiscardedEvents, Outcomes } from "../../../src/transport/Outcomes.js"
+import { profiles } from "../../../src/transport/profiles.js"
 import type { Sender, SendResult } from "../../../src/transport/Transport.js"
 import { monotonicClock, quickly } from "../support/clock.js"
 import { answered, failed, Server } from "../support/server.js"
@@ -44,6 +45,7 @@ const setUp = (config: Partial<DeliveryConfig> = {}) => {
     maxQueue: 100,
     maxQueueBytes: 1_000_000,
     reportHeaders: { sdk: { name: "test", version: "1" } },
+    accepted: profiles.sentry,
     ...config
   })
   /** Sends now what would be sent in a moment. */
@@ -383,7 +385,7 @@ describe("Delivery", () => {
   })
 
   describe("client reports", () => {
-    it("ride on the next envelope once half a minute has passed, and say everything", () => {
+    it("go out after the next envelope once half a minute has passed, on their own, and say everything", () => {
       const clock = monotonicClock()
       const { delivery, outcomes, pump, server } = setUp()
       server.atOnce = answered(200)
@@ -399,13 +401,13 @@ describe("Delivery", () => {
       pump()
       assert.deepStrictEqual(
         server.arrivals.map(({ types }) => types.join("+")),
-        ["event", "event", "event+client_report", "event"]
+        ["event", "event", "event", "event", "client_report"]
       )
-      assert.deepStrictEqual(server.arrivals[2]?.report, [
+      assert.deepStrictEqual(server.arrivals[4]?.report, [
         lost("before_send", "error", 2),
         lost("queue_overflow", "attachment", 300)
       ])
-      const report = server.arrivals[2]?.envelope.items[1]?.payload as { timestamp: number }
+      const report = server.arrivals[4]?.envelope.items[0]?.payload as { timestamp: number }
       assert.isAtMost(Math.abs(report.timestamp - Date.now() / 1000), 5, "seconds")
       assert.isTrue(outcomes.isEmpty)
     })
@@ -437,16 +439,41 @@ describe("Delivery", () => {
       })
     }
 
-    it("that ride on an envelope which fails are told again, besides the envelope", () => {
-      const clock = monotonicClock()
-      const { delivery, outcomes, pump, server } = setUp()
+    it("that the server refuses to know are not sent again, and events still are", () => {
+      const { delivery, outcomes, pump, said, server } = setUp()
       outcomes.record("before_send", "error", 3)
-      clock.advance(30_000)
+      delivery.sendReport()
+      pump()
+      server.waiting[0]?.answer(answered(400))
+      outcomes.record("before_send", "error")
+      delivery.sendReport()
       offerAll(delivery, "a")
       pump()
-      assert.deepStrictEqual(server.arrivals[0]?.types, ["event", "client_report"])
-      server.waiting[0]?.answer(failed)
-      assert.deepStrictEqual(outcomes.take(), [lost("network_error", "error"), lost("before_send", "error", 3)])
+      assert.deepStrictEqual(
+        server.arrivals.map(({ types }) => types.join("+")),
+        ["client_report", "event"]
+      )
+      assert.isFalse(delivery.accepts("client_report"))
+      assert.include(said, "the server does not take items of the type client_report: no more are sent")
+    })
+
+    for (const status of [401, 403, 408, 413, 429, 500, 503]) {
+      it(`are sent again after a ${status}, which says nothing about what they are`, () => {
+        const { delivery, outcomes, pump, server } = setUp()
+        outcomes.record("before_send", "error", 3)
+        delivery.sendReport()
+        pump()
+        server.waiting[0]?.answer(answered(status))
+        assert.isTrue(delivery.accepts("client_report"))
+      })
+    }
+
+    it("an event that is refused says nothing about others", () => {
+      const { delivery, pump, server } = setUp()
+      offerAll(delivery, "a")
+      pump()
+      server.waiting[0]?.answer(answered(400))
+      assert.isTrue(delivery.accepts("event"))
     })
 
     for (const rateLimits of ["10::key", "10:internal:key"]) {
@@ -479,7 +506,7 @@ describe("Delivery", () => {
       })
     }
 
-    it("do not ride where only they are forbidden", () => {
+    it("do not go out where only they are forbidden", () => {
       const clock = monotonicClock()
       const { delivery, outcomes, pump, server } = setUp()
       offerAll(delivery, "first")
@@ -573,7 +600,7 @@ describe("Delivery", () => {
       outcomes.record("before_send", "error")
       delivery.offer(outgoing("b", [eventItem(), attachmentItem(3)]))
       pump()
-      assert.deepStrictEqual(server.arrivals[1]?.types, ["event", "attachment", "client_report"])
+      assert.deepStrictEqual(server.arrivals[1]?.types, ["event", "attachment"])
       server.waiting[0]?.answer(answered(200))
       assert.strictEqual(calls, 1)
     })
