@@ -27,7 +27,7 @@ import * as ScopeData from "../scope/ScopeData.js"
 import { open as openScope, type ScopeOwner, type ScopeState } from "../scope/ScopeState.js"
 import type { Branch } from "../scope/Trail.js"
 import { type CountedItem, Delivery, type DeliveryStats } from "../transport/Delivery.js"
-import { type Debug, describeError, makeDebug, writeLine } from "../transport/debug.js"
+import { type Debug, describeError, makeDebug, warn, writeLine } from "../transport/debug.js"
 import { Outcomes } from "../transport/Outcomes.js"
 import { profiles } from "../transport/profiles.js"
 import type { Spool } from "../transport/Spool.js"
@@ -77,7 +77,7 @@ export class Client implements ScopeOwner {
     spool: Spool.Service
   ) {
     this.debug = makeDebug(options.debug)
-    this.registry = new Registry(this.debug)
+    this.registry = new Registry(this.debug, warn)
     this.outcomes = new Outcomes(options.sendClientReports && profiles[options.profile].has("client_report"))
     this.#budget = options.budget === undefined ? undefined : new Budget(options.budget)
     this.opened = openScope(this)

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import { describeError, warn } from "../transport/debug.js"
 import { Hub } from "./Hub.js"
 import { watchLogs } from "./logHook.js"
 import type { Hooks, Priority } from "./Registry.js"
@@ -22,8 +24,8 @@ export type IntegrationLayer<E = never, R = never> = Layer.Layer<never, E, Hub |
  * An integration from its name and the hooks it wants. Of several with the same name only the last is active, and one that a
  * user provides wins over the default of that name; when its scope closes, everything it installed is taken back.
  *
- * `setup` runs once per build, with the hub, and may acquire resources. If a default integration fails there, it is left out
- * (`debug` says why) and the rest works; a user's own fails its layer.
+ * `setup` runs once per build, with the hub, and may acquire resources. If a default integration fails there, it is left out,
+ * standard error says why, and the rest works; a user's own fails its layer.
  *
  * @since 0.1.0
  * @category constructors
@@ -87,7 +89,9 @@ const build = (
   return priority === "user"
     ? installed
     : Effect.catchAllCause(installed, (cause) =>
-        Effect.sync(() => hub.client.debug(`the integration "${name}" is left out: ${String(cause)}`))
+        Effect.sync(() =>
+          warn(`the integration "${name}" could not be set up and is left out: ${describeError(Cause.squash(cause))}`)
+        )
       )
 }
 

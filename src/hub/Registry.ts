@@ -71,7 +71,7 @@ export interface Hooks {
   readonly propagateScope?: boolean | undefined
   /**
    * Installs what lies outside the hub (listeners, patches). Called when the integration becomes the active one of its name;
-   * the function it returns takes everything back, when it no longer is.
+   * the function it returns takes everything back, when it no longer is. One that throws is left out, and standard error says so.
    */
   readonly activate?: (() => () => void) | undefined
   /** The scope that the integration was built in closes: how the program it was provided to has ended. */
@@ -137,14 +137,14 @@ export class Registration {
     readonly order: number
   ) {}
 
-  activate(debug: Debug): void {
+  activate(warn: Debug): void {
     if (this.isActive) return
     this.isActive = true
     try {
       this.#deactivate = this.hooks.activate?.()
     } catch (error) {
       this.isActive = false
-      debug(`the integration "${this.name}" could not be set up and is left out: ${describeError(error)}`)
+      warn(`the integration "${this.name}" could not be set up and is left out: ${describeError(error)}`)
     }
   }
 
@@ -170,7 +170,11 @@ export class Registry {
   #having: Record<CommonHook, ReadonlyArray<Registration>> = NOBODY
   #count = 0
 
-  constructor(readonly debug: Debug) {}
+  /** @param warn says what is said without being asked, too */
+  constructor(
+    readonly debug: Debug,
+    readonly warn: Debug = debug
+  ) {}
 
   register(name: string, hooks: Hooks, priority: Priority): Registration {
     const registration = new Registration(name, hooks, priority, this.#count++)
@@ -242,7 +246,7 @@ export class Registry {
     const named = this.#byName.get(name) ?? []
     const winner = named.findLast((registration) => registration.priority === "user") ?? named.at(-1)
     for (const registration of named) if (registration !== winner) registration.deactivate(this.debug)
-    winner?.activate(this.debug)
+    winner?.activate(this.warn)
     this.#active = sorted(
       [...this.#byName.values()].flatMap((registrations) => registrations.filter(({ isActive }) => isActive))
     )

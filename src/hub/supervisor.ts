@@ -27,11 +27,13 @@ export const installSupervisor = (client: Client): Effect.Effect<void> => {
 }
 
 /** Out of the FiberRefs of the fiber that runs this. @internal */
-export const uninstallSupervisor = (client: Client): Effect.Effect<void> => {
-  const supervisor = supervisors.get(client)
-  if (supervisor === undefined) return Effect.void
-  return FiberRef.update(FiberRef.currentSupervisor, (current) => without(current, supervisor) ?? Supervisor.none)
-}
+export const uninstallSupervisor = (client: Client): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const supervisor = supervisors.get(client)
+    return supervisor === undefined
+      ? Effect.void
+      : FiberRef.update(FiberRef.currentSupervisor, (current) => without(current, supervisor) ?? Supervisor.none)
+  })
 
 /**
  * For the hub of a whole process: also over the root fibers of runtimes that know of no hub (`Effect.runPromise`). Installed

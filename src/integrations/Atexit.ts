@@ -6,8 +6,10 @@
 import * as Effect from "effect/Effect"
 import type { Client } from "../hub/Client.js"
 import * as Integration from "../hub/Integration.js"
-import { writeLine } from "../transport/debug.js"
+import { OptionsError } from "../hub/Options.js"
+import { describeError, writeLine } from "../transport/debug.js"
 import { GRACE_MILLIS } from "../transport/exitSender.js"
+import { beforeSignals, FATAL } from "./atexit/signals.js"
 
 /**
  * @since 0.1.0
@@ -19,24 +21,50 @@ export interface Options {
    * held up for them. Default: three lines on standard error that say so.
    */
   readonly callback?: ((pending: number, timeout: number) => void) | undefined
+  /**
+   * The signals at which what is pending is sent before they end the process. Default: `["SIGINT", "SIGTERM"]`. Listened to only
+   * while something is pending, and only acted upon where nothing else in the program listens to the signal.
+   */
+  readonly signals?: ReadonlyArray<Signal> | undefined
 }
 
 /**
+ * @since 0.1.0
+ * @category models
+ */
+export type Signal = (typeof FATAL)[number]
+
+/**
  * Drains within the hub's `shutdownTimeout` (0: not at all) when the hub closes, when the event loop has nothing left to do,
- * and, synchronously, on `process.exit` and after an uncaught exception. The exit code is never changed, and a program that has
- * nothing to send is not held up.
+ * and, synchronously, on `process.exit`, after an uncaught exception, and at a signal that nothing in the program listens to. Exit
+ * code and signal are never changed, a second signal ends the process at once, and a program that has nothing to send is not held
+ * up. What is captured after the hub has closed is not sent.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options = {}): Integration.IntegrationLayer =>
-  Integration.make("atexit", ({ client }) =>
+export const layer = (options: Options = {}): Integration.IntegrationLayer => {
+  const { callback = printPending, signals = SIGNALS } = options
+  if (typeof callback !== "function") throw new OptionsError({ option: "callback", reason: "must be a function" })
+  if (!Array.isArray(signals) || !signals.every((signal) => FATAL.includes(signal)))
+    throw new OptionsError({ option: "signals", reason: `must be a list of some of ${FATAL.join(", ")}` })
+  return Integration.make("atexit", ({ client }) =>
     Effect.sync(() => {
-      const shutdown = new Shutdown(client, options.callback ?? printPending)
-      // `last`: what others still hand over as the hub closes is to be sent, too.
-      return { phase: "last", onHubClose: shutdown.drain, activate: () => shutdown.watchProcess() }
+      const shutdown = new Shutdown(client, callback, [...signals])
+      return {
+        // What others still hand over as the hub closes is to be sent, too.
+        phase: "last",
+        onHubClose: shutdown.drain,
+        activate: () => shutdown.watchProcess(),
+        settle(_, sent) {
+          if (sent) shutdown.watchSignals()
+        }
+      }
     })
   )
+}
+
+const SIGNALS: ReadonlyArray<Signal> = ["SIGINT", "SIGTERM"]
 
 /** The wording of Sentry's own SDKs. */
 const printPending = (pending: number, seconds: number): void => {
@@ -51,10 +79,13 @@ class Shutdown {
   #waitingSince: number | undefined
   #announced = false
   #reported = false
+  #isWatching = false
+  #unwatchSignals: (() => void) | undefined
 
   constructor(
     readonly client: Client,
-    readonly callback: NonNullable<Options["callback"]>
+    readonly callback: NonNullable<Options["callback"]>,
+    readonly signals: ReadonlyArray<Signal>
   ) {
     this.#left = client.options.shutdownTimeoutMillis
   }
@@ -80,11 +111,38 @@ class Shutdown {
     process.on("beforeExit", onBeforeExit)
     process.on("exit", onExit)
     this.client.drainAtExit = onExit
+    this.#isWatching = true
     return () => {
+      this.#isWatching = false
+      this.#ignoreSignals()
       process.off("beforeExit", onBeforeExit)
       process.off("exit", onExit)
       if (this.client.drainAtExit === onExit) this.client.drainAtExit = undefined
     }
+  }
+
+  /**
+   * From when something is pending until nothing is: a process that listens to Ctrl-C cannot be stopped by it while it is busy, and
+   * it counts as one that deals with it.
+   */
+  watchSignals(): void {
+    const { delivery } = this.client
+    if (!this.#isWatching || this.#unwatchSignals !== undefined || this.#waitingSince !== undefined) return
+    if (delivery === undefined) return
+    const unwatch = beforeSignals(this.signals, () => this.#drainNow())
+    this.#unwatchSignals = unwatch
+    const untilSettled = (): void => {
+      if (this.#unwatchSignals !== unwatch) return
+      if (delivery.pending === 0) this.#ignoreSignals()
+      else delivery.whenSettled(untilSettled)
+    }
+    // Not now: it would begin to send within the capture.
+    setImmediate(untilSettled).unref()
+  }
+
+  #ignoreSignals(): void {
+    this.#unwatchSignals?.()
+    this.#unwatchSignals = undefined
   }
 
   #wait(done: () => void): void {
@@ -105,6 +163,7 @@ class Shutdown {
     }
     const onGrace = (drained: boolean): void => {
       if (drained) return finish()
+      this.#ignoreSignals()
       this.#announce(delivery.pendingEvents)
       if (this.#remaining <= 0) return finish()
       this.#waitOrQuit(finish)
@@ -147,8 +206,12 @@ class Shutdown {
   #announce(pending: number): void {
     if (this.#announced || pending === 0) return
     this.#announced = true
-    this.client.attempt("the callback of atexit", () =>
-      this.callback(pending, this.client.options.shutdownTimeoutMillis / 1000)
-    )
+    const { client } = this
+    client.attempt("the callback of atexit", () => {
+      const result: unknown = this.callback(pending, client.options.shutdownTimeoutMillis / 1000)
+      // An unhandled rejection would end the process with an exit code that is not its own.
+      if (result instanceof Promise)
+        result.catch((error: unknown) => client.debug(`the callback of atexit failed: ${describeError(error)}`))
+    })
   }
 }

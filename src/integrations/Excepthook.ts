@@ -10,8 +10,9 @@ import * as Effect from "effect/Effect"
 import type { Client } from "../hub/Client.js"
 import * as Integration from "../hub/Integration.js"
 import { OptionsError } from "../hub/Options.js"
-import { reportOf } from "../hub/report.js"
-import { type AnyFiber, currentFiber } from "../scope/fiber.js"
+import { clientOf, reportOf } from "../hub/report.js"
+import { type Carrier, currentCarrier, stateOf } from "../scope/carrier.js"
+import { currentFiber } from "../scope/fiber.js"
 
 /**
  * @since 0.1.0
@@ -29,7 +30,7 @@ export interface Options {
  *   interruption alone);
  * - exceptions nobody caught and rejections nobody handled, each one, also in a process that stays alive. Node's own output and
  *   exit code are unchanged. In an interactive session (`node -i`) only with `alwaysRun`; whether it is one is looked at when it
- *   happens.
+ *   happens. Of several hubs in a process, the one whose code it was reports; what was no hub's, the first one.
  *
  * In a worker thread uncaught exceptions are left to the parent, which sees them too. Where an `uncaughtException` listener of the
  * program throws in its turn, Node ends the process without a word to anyone: the error it was called for is reported, the one it
@@ -57,17 +58,35 @@ type Origin = "exit" | "repl" | NodeJS.UncaughtExceptionOrigin
 const watchProcess = (client: Client, alwaysRun: boolean): (() => void) => {
   const onUncaught = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin): void => {
     if (!alwaysRun && startedRepl() !== undefined) return
-    report(client, error, origin)
+    // The asynchronous context is still that of the code that threw.
+    const carrier = currentCarrier()
+    if (responsibleFor(carrier) === client) report(client, error, origin, carrier)
     // A listener for the exit has thrown, perhaps before ours had its turn.
     if ((process as { readonly _exiting?: boolean })._exiting === true) client.drainAtExit?.()
     else if (process.listenerCount("uncaughtException") > 0) guardListeners(client)
   }
   process.on("uncaughtExceptionMonitor", onUncaught)
+  if (client.delivery !== undefined) watching.add(client)
   const unwatchPrompt = alwaysRun ? watchPrompt((error) => report(client, error, "repl")) : () => {}
   return () => {
     process.off("uncaughtExceptionMonitor", onUncaught)
+    watching.delete(client)
     unwatchPrompt()
   }
+}
+
+/** The hubs that report what nobody caught, oldest first. */
+const watching = new Set<Client>()
+
+/** Every hub hears of it, one reports it: the hub whose code it was (or one around it); where it was no hub's, the oldest. */
+const responsibleFor = (carrier: Carrier | undefined): Client | undefined => {
+  let state = carrier === undefined ? undefined : stateOf(carrier)
+  if (state?.owner === undefined) return watching.values().next().value
+  for (; state !== undefined; state = state.outer?.opened) {
+    const owner = clientOf(state)
+    if (owner !== undefined && watching.has(owner)) return owner
+  }
+  return undefined
 }
 
 /** A listener of the program that throws in its turn ends the process there and then, and nobody hears of it. */
@@ -117,13 +136,13 @@ const watchPrompt = (onError: (error: unknown) => void): (() => void) => {
 
 const LOOK_AGAIN_MILLIS = [0, 20, 200, 2000]
 
-const report = (client: Client, error: unknown, origin: Origin, fiber?: AnyFiber): void => {
+const report = (client: Client, error: unknown, origin: Origin, carrier?: Carrier): void => {
   const built = reportOf(error, {
     mechanism: { type: "excepthook", handled: false, data: { origin } },
     integration: "excepthook",
     escaped: true
   })
-  if (built !== undefined) client.capture(built, client.mainPlace(fiber))
+  if (built !== undefined) client.capture(built, client.mainPlace(carrier))
 }
 
 /**

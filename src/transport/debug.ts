@@ -9,8 +9,10 @@ import { writeSync } from "node:fs"
 export type Debug = (message: string) => void
 
 /** @internal */
-export const makeDebug = (enabled: boolean): Debug =>
-  enabled ? (message) => writeLine(`[faultline] ${message}`) : silent
+export const makeDebug = (enabled: boolean): Debug => (enabled ? warn : silent)
+
+/** What the user must know of, also without `debug`: it is said once, as something is set up. @internal */
+export const warn: Debug = (message) => writeLine(`[faultline] ${message}`)
 
 /** One line on standard error, written before the call returns. @internal */
 export const writeLine = (line: string): void => {
