@@ -186,23 +186,25 @@ export class Client implements ScopeOwner {
       done(delivery.pending === 0)
       return () => {}
     }
+    let isOver = false
     let forget = (): void => {}
-    const timer = setTimeout(() => {
-      forget()
-      done(false)
-    }, timeoutMillis)
-    const settled = (drained = true): void => {
+    const stop = (): void => {
+      isOver = true
       clearTimeout(timer)
+      forget()
+    }
+    // The last report may be answered after the time is up.
+    const end = (drained: boolean): void => {
+      if (isOver) return
+      stop()
       done(drained)
     }
+    const timer = setTimeout(() => end(false), timeoutMillis)
     forget = delivery.whenSettled((drained) => {
       // A report that was itself lost on the way is to wait for a better time.
-      if (!drained || reports || !isLast || !delivery.sendReport(settled)) settled(drained)
+      if (!drained || reports || !isLast || !delivery.sendReport(() => end(true))) end(drained)
     })
-    return () => {
-      clearTimeout(timer)
-      forget()
-    }
+    return stop
   }
 
   /** Has integrations hand over what they hold back. */

@@ -22,8 +22,9 @@ export interface Options {
    */
   readonly callback?: ((pending: number, timeout: number) => void) | undefined
   /**
-   * The signals at which what is pending is sent before they end the process. Default: `["SIGINT", "SIGTERM"]`. Listened to only
-   * while something is pending, and only acted upon where nothing else in the program listens to the signal.
+   * The signals at which what is pending is sent before they end the process. Default: `["SIGINT", "SIGTERM"]`. Listened to from
+   * when something is first pending (SIGINT: only while something is), and only acted upon where nothing else in the program
+   * listens to the signal.
    */
   readonly signals?: ReadonlyArray<Signal> | undefined
 }
@@ -81,6 +82,7 @@ class Shutdown {
   #reported = false
   #isWatching = false
   #unwatchSignals: (() => void) | undefined
+  #unwatchInterrupt: (() => void) | undefined
 
   constructor(
     readonly client: Client,
@@ -122,27 +124,39 @@ class Shutdown {
   }
 
   /**
-   * From when something is pending until nothing is: a process that listens to Ctrl-C cannot be stopped by it while it is busy, and
-   * it counts as one that deals with it.
+   * From when something is pending. To Ctrl-C only until nothing is: a busy program that listens to it cannot be stopped by it. To the
+   * others until the hub closes: a signal that arrives as its last listener goes is lost, and unlike Ctrl-C it comes once.
    */
   watchSignals(): void {
     const { delivery } = this.client
-    if (!this.#isWatching || this.#unwatchSignals !== undefined || this.#waitingSince !== undefined) return
-    if (delivery === undefined) return
-    const unwatch = beforeSignals(this.signals, () => this.#drainNow())
-    this.#unwatchSignals = unwatch
-    const untilSettled = (): void => {
-      if (this.#unwatchSignals !== unwatch) return
-      if (delivery.pending === 0) this.#ignoreSignals()
-      else delivery.whenSettled(untilSettled)
+    if (!this.#isWatching || this.#waitingSince !== undefined || delivery === undefined) return
+    const drain = (): void => this.#drainNow()
+    this.#unwatchSignals ??= beforeSignals(
+      this.signals.filter((signal) => signal !== "SIGINT"),
+      drain
+    )
+    if (this.#unwatchInterrupt !== undefined || !this.signals.includes("SIGINT")) return
+    const unwatch = beforeSignals(["SIGINT"], drain)
+    this.#unwatchInterrupt = unwatch
+    const look = (): void => {
+      if (this.#unwatchInterrupt !== unwatch) return
+      if (delivery.pending === 0) this.#ignoreInterrupt()
+      else delivery.whenIdle(lookSoon)
     }
-    // Not now: it would begin to send within the capture.
-    setImmediate(untilSettled).unref()
+    // Only after what has already arrived was heard.
+    const lookSoon = (): void => void setImmediate(look).unref()
+    delivery.whenIdle(lookSoon)
   }
 
   #ignoreSignals(): void {
+    this.#ignoreInterrupt()
     this.#unwatchSignals?.()
     this.#unwatchSignals = undefined
+  }
+
+  #ignoreInterrupt(): void {
+    this.#unwatchInterrupt?.()
+    this.#unwatchInterrupt = undefined
   }
 
   #wait(done: () => void): void {

@@ -65,6 +65,7 @@ export class Delivery {
   readonly #urgent = new Fifo<Waiting>()
   readonly #queue = new Fifo<Waiting>()
   readonly #inFlight = new Set<InFlight>()
+  readonly #idle: Array<() => void> = []
   readonly #waiters = new Set<{ readonly upTo: number; readonly callback: (settled: boolean) => void }>()
   /** How many envelopes were taken into the queue: their numbers count up from 1. */
   #offered = 0
@@ -160,6 +161,12 @@ export class Delivery {
     this.#waiters.add(waiter)
     this.#tryAgain()
     return () => void this.#waiters.delete(waiter)
+  }
+
+  /** Calls back once nothing is pending; unlike `whenSettled` it sets nothing in motion. */
+  whenIdle(callback: () => void): void {
+    if (this.pending === 0) callback()
+    else this.#idle.push(callback)
   }
 
   /**
@@ -470,6 +477,7 @@ export class Delivery {
   }
 
   #notify(): void {
+    if (this.#idle.length > 0 && this.pending === 0) for (const callback of this.#idle.splice(0)) callback()
     if (this.#waiters.size === 0) return
     const oldest = this.#oldestPending
     // A callback may add others, which are none of this round.

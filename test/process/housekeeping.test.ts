@@ -107,7 +107,7 @@ describe("what is installed in the process", () => {
       const ended = yield* run("housekeeping.mjs", [], { to: server, bound: 18_000 })
       assert.strictEqual(ended.code, 0)
       // Above all no warning about too many listeners.
-      assert.strictEqual(ended.stderr, "")
+      assert.strictEqual(comparable(ended).stderr, "")
       const lines = comparable(ended)
         .stdout.split("\n")
         .filter((line) => line.startsWith("{"))

@@ -77,13 +77,23 @@ describe("a signal", () => {
     )
   }
 
-  it.scopedLive("with nothing pending is not even listened to", () =>
+  it.scopedLive("with nothing pending ends the program at once, and Ctrl-C is not even listened to", () =>
+    Effect.gen(function* () {
+      for (const signal of SIGNALS) {
+        const server = yield* receiver()
+        const ended = yield* signalled(signal, ["runPromise", "3", "drained"], { to: server })
+        assertEvents(ended, yield* server.events, messages(3))
+        assert.include(ended.stdout, "listeners 0 1\n")
+        assert.deepStrictEqual([ended.code, ended.signal, ended.stderr], [null, signal, ""])
+      }
+    })
+  )
+
+  it.scopedLive("is not listened to before there is anything to send", () =>
     Effect.gen(function* () {
       const server = yield* receiver()
-      const ended = yield* signalled("SIGINT", ["runPromise", "3", "drained"], { to: server })
-      assertEvents(ended, yield* server.events, messages(3))
+      const ended = yield* signalled("SIGTERM", ["runPromise", "0", "drained"], { to: server })
       assert.include(ended.stdout, "listeners 0 0\n")
-      assert.deepStrictEqual([ended.code, ended.signal, ended.stderr], [null, "SIGINT", ""])
     })
   )
 
