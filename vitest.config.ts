@@ -8,6 +8,7 @@ export default defineConfig({
     alias: [
       { find: "effect-faultline/facade", replacement: source("Facade.ts") },
       { find: "effect-faultline/testing", replacement: source("testing/index.ts") },
+      { find: "effect-faultline/worker", replacement: source("worker/index.ts") },
       { find: "effect-faultline", replacement: source("index.ts") }
     ]
   },

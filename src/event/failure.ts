@@ -36,8 +36,39 @@ export const failureOf = (error: unknown): Failure => collect(error, "throw")
 /** The objects by which a failure is recognised when it comes by again; primitives have none. @internal */
 export const identitiesOf = (failure: Failure): Array<object> =>
   failure.leaves
-    .map((leaf) => leaf.error)
+    .map((leaf) => withoutMessengers(leaf.error))
     .filter((error): error is object => typeof error === "object" && error !== null)
+
+/**
+ * What a platform reports when a worker is gone stands for the error that the worker crashed with. On the event it is still there:
+ * that one has it as its cause.
+ */
+const withoutMessengers = (error: unknown): unknown => {
+  let current = error
+  for (let depth = 0; depth < MAX_MESSENGERS && typeof current === "object" && current !== null; depth++) {
+    const cause = messageOf(current)
+    if (cause === undefined) return current
+    current = cause
+  }
+  return current
+}
+
+const messageOf = (error: Messenger): object | undefined => {
+  try {
+    const { _tag, cause } = error
+    return MESSENGERS.has(_tag) && typeof cause === "object" && cause !== null ? cause : undefined
+  } catch {
+    return undefined
+  }
+}
+
+interface Messenger {
+  readonly _tag?: unknown
+  readonly cause?: unknown
+}
+
+const MESSENGERS = new Set<unknown>(["WorkerError", "RpcClientError"])
+const MAX_MESSENGERS = 4
 
 const MAX_LEAVES = 32
 const MAX_POSITION_LENGTH = 200

@@ -44,6 +44,8 @@ export interface Place {
   /** Milliseconds since the epoch. */
   readonly now: number
   readonly span: Tracer.AnySpan | undefined
+  /** Those that were seen from there at the time, where it is reported later. */
+  readonly breadcrumbs?: ReadonlyArray<Breadcrumb>
 }
 
 /** @internal */
@@ -360,7 +362,8 @@ export class Client implements ScopeOwner {
     if (this.options.spanTags.length > 0) addSpanTags(event, span, this.options.spanTags)
     if (spent.suppressed > 0) addSuppressed(event, spent)
     addMachine(event, place.now)
-    const breadcrumbs = [...(event.breadcrumbs?.values ?? []), ...breadcrumbsOf(state, place.branch, raised)]
+    const seen = place.breadcrumbs ?? breadcrumbsOf(state, place.branch, raised)
+    const breadcrumbs = [...(event.breadcrumbs?.values ?? []), ...seen]
     event.breadcrumbs = { values: breadcrumbs.slice(-this.options.maxBreadcrumbs || breadcrumbs.length) }
     event.sdk = this.#sdk(integrations)
     const hint = this.#hint(report, scope.attachments)

@@ -11,6 +11,7 @@ import { OptionsError } from "../hub/Options.js"
 import { clientOf, placeOf, reportOf } from "../hub/report.js"
 import { stateOf } from "../scope/carrier.js"
 import type { AnyFiber } from "../scope/fiber.js"
+import { breadcrumbsOf, recall } from "../scope/remember.js"
 import { CrashWatch, watchAwait } from "./threading/fibers.js"
 import { watchWorkers } from "./threading/workers.js"
 
@@ -78,7 +79,8 @@ const prepareReport = (client: Client, cause: Cause.Cause<unknown>, fiber: AnyFi
     fiberId: `#${fiber.id().id}`
   })
   if (report === undefined) return undefined
-  const { branch, state, ...place } = placeOf(fiber)
-  const asItWas = state.isolate(branch)
-  return () => void client.capture(report, { ...place, state: asItWas, branch: asItWas.trail.root })
+  const place = placeOf(fiber)
+  const { branch, state } = place
+  const breadcrumbs = breadcrumbsOf(state, branch, recall(report.failure?.primary, state))
+  return () => void client.capture(report, { ...place, breadcrumbs })
 }

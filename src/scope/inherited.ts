@@ -4,7 +4,7 @@
 import { getEnvironmentData, isMainThread, setEnvironmentData } from "node:worker_threads"
 import { continueTrace } from "../protocol/Trace.js"
 import { open, type ScopeOwner, type ScopeState } from "./ScopeState.js"
-import { reviveSnapshot, type ScopeSnapshot } from "./snapshot.js"
+import { isSnapshot, reviveSnapshot } from "./snapshot.js"
 
 /** The key of a worker's environment data. @internal */
 export const SCOPE_DATA = "effect-faultline/scope"
@@ -61,10 +61,3 @@ const parse = (text: string | undefined): unknown => {
     return undefined
   }
 }
-
-const isSnapshot = (value: unknown): value is ScopeSnapshot =>
-  typeof value === "object" &&
-  value !== null &&
-  typeof (value as Partial<ScopeSnapshot>).sentryTrace === "string" &&
-  typeof (value as Partial<ScopeSnapshot>).scope === "object" &&
-  Array.isArray((value as Partial<ScopeSnapshot>).breadcrumbs)

@@ -264,7 +264,7 @@ describe("a subprocess", () => {
         baggage: baggage(sentryTrace)
       })
       assert.deepStrictEqual(
-        (breadcrumbs as Array<Json>).map(({ message }) => message),
+        (JSON.parse(breadcrumbs as string) as Array<Json>).map(({ message }) => message),
         ["before", "node [Filtered]"]
       )
       assert.notInclude(result[1], "FAULTLINE_SCOPE")

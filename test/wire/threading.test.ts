@@ -160,7 +160,8 @@ describe("the report of a crash", () => {
     Effect.gen(function* () {
       const crash = Effect.suspend(() => Effect.forkDaemon(Effect.fail(new RangeError("no"))))
       const events = yield* eventsOf(Effect.zipRight(Effect.replicateEffect(crash, 1200), turn), Threading.layer(), {
-        maxQueueSize: 5000
+        maxQueueSize: 5000,
+        budget: false
       })
       assert.lengthOf(events, 1200)
     })

@@ -41,7 +41,13 @@ const propagating = (Original: typeof Worker, isActive: () => boolean): typeof W
     }
   })
 
-const snapshotToCarry = (): ScopeSnapshot | undefined => {
+/**
+ * The scope of the code that is running, for another thread; `undefined` where it is not to go along. A scope that is too large for
+ * the way loses its oldest breadcrumbs.
+ *
+ * @internal
+ */
+export const snapshotToCarry = (): ScopeSnapshot | undefined => {
   const here = monitored()
   if (here === undefined || !here.client.propagateScope) return undefined
   const { carrier, client, state } = here
@@ -75,13 +81,15 @@ const onWorker = (message: unknown): void => {
   if (here === undefined) return
   const { carrier, client, state } = here
   const place = placeOf(carrier, state)
+  // Once it has crashed it has none any more.
+  const { threadId } = worker
   // Only watched, never handled: whether an error of the worker ends this process is the program's business.
   worker.on(errorMonitor, (error: unknown) => {
     // Without a listener it becomes an error of this thread; what is no object could not be recognised there.
     const isOurs = typeof error === "object" && error !== null
     if (!isOurs && worker.listenerCount("error") === 0 && client.registry.get("excepthook") !== undefined) return
     const report = reportOf(error, {
-      mechanism: { type: "threading", handled: false, data: { thread_kind: "worker" } },
+      mechanism: { type: "threading", handled: false, data: { thread_kind: "worker", thread_id: threadId } },
       integration: "threading",
       escaped: true
     })
