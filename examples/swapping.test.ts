@@ -1,13 +1,13 @@
 /**
- * Layers are swapped where a test needs it: the payment service for one that fails, the hub for one that keeps what it
- * would send, one integration for none. No network, no mocks of modules.
+ * Layers are swapped where a test needs it: the payment service for one that fails, the hub for one that keeps what it would send,
+ * one integration, or all, for none or another, the transport for one in memory. No network, no mocks of modules.
  *
  *     npx vitest run examples/swapping.test.ts
  */
-import { assert, describe, it, layer } from "@effect/vitest"
+import { assert, layer } from "@effect/vitest"
 import { Context, Data, Effect, Layer } from "effect"
 import * as Faultline from "effect-faultline"
-import { DefaultIntegrations, defaultIntegrations } from "effect-faultline"
+import { DefaultIntegrations, defaultIntegrations, Hub, Integration, Transport } from "effect-faultline"
 import { TestHub } from "effect-faultline/testing"
 
 class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly amount: number }> {}
@@ -34,6 +34,14 @@ const checkout = (user: string, amount: number) =>
     Effect.orElseSucceed(() => "declined"),
     Faultline.withIsolationScope()
   )
+
+/** As the program itself provides it. */
+const HubLive = Hub.layer({ dsn: "https://key@sentry.example/1" })
+
+const withExtra = (event: Faultline.Event): Faultline.Event => ({
+  ...event,
+  extra: { "sys.argv": ["the same everywhere"] }
+})
 
 const Monitored = DefaultIntegrations.pipe(Layer.provideMerge(TestHub.layer))
 
@@ -64,14 +72,69 @@ layer(Layer.merge(PaymentsWork, Monitored))("checkout when the bank pays", (it) 
   )
 })
 
-describe("checkout without dedupe", () => {
-  it.effect("reports the capture and the log line", () =>
+// One integration: left out, or another in its place. Three lines for each.
+
+layer(defaultIntegrations({ dedupe: false }).pipe(Layer.provideMerge(Layer.merge(PaymentsFail, TestHub.layer))))(
+  "without dedupe",
+  (it) => {
+    it.effect("the capture and the log line are two events", () =>
+      Effect.gen(function* () {
+        yield* checkout("ada", 120)
+        assert.strictEqual((yield* TestHub.events).length, 2)
+      })
+    )
+  }
+)
+
+const NoCommandLine = Integration.make("argv", () => Effect.succeed({ processEvent: withExtra }))
+
+layer(defaultIntegrations({ argv: NoCommandLine }).pipe(Layer.provideMerge(Layer.merge(PaymentsFail, TestHub.layer))))(
+  "with an argv of one's own",
+  (it) => {
+    it.effect("events have what that one says", () =>
+      Effect.gen(function* () {
+        yield* checkout("ada", 120)
+        assert.deepStrictEqual((yield* TestHub.expectEvent("CardDeclined")).extra, {
+          "sys.argv": ["the same everywhere"]
+        })
+      })
+    )
+  }
+)
+
+// All of them: a hub that is told to have none, whatever the program provides.
+
+layer(
+  DefaultIntegrations.pipe(
+    Layer.provideMerge(TestHub.layerWith({ defaultIntegrations: false })),
+    Layer.merge(PaymentsFail)
+  )
+)("without the default integrations", (it) => {
+  it.effect("the capture is all there is", () =>
     Effect.gen(function* () {
       yield* checkout("ada", 120)
-      assert.strictEqual((yield* TestHub.events).length, 2)
-    }).pipe(
-      Effect.provide(PaymentsFail),
-      Effect.provide(defaultIntegrations({ dedupe: false }).pipe(Layer.provideMerge(TestHub.layer)))
-    )
+      assert.deepStrictEqual((yield* TestHub.expectEvent("CardDeclined")).sdk?.integrations, [])
+      assert.strictEqual((yield* TestHub.events).length, 1)
+    })
   )
 })
+
+// The transport: the program's own hub, with another way out.
+
+const sent: Array<string> = []
+const InMemory = Transport.layer((envelope) =>
+  Effect.sync(() => ({ status: sent.push(String(Buffer.from(envelope))) && 200 }))
+)
+
+layer(DefaultIntegrations.pipe(Layer.provideMerge(Layer.provide(HubLive, InMemory)), Layer.merge(PaymentsFail)))(
+  "with another transport",
+  (it) => {
+    it.effect("the envelopes go there", () =>
+      Effect.gen(function* () {
+        yield* checkout("ada", 120)
+        assert.isTrue(yield* Faultline.flush("5 seconds"))
+        assert.match(sent.join(), /"type":"CardDeclined"/)
+      })
+    )
+  }
+)

@@ -13,6 +13,7 @@ import { defaultIntegrations, type Overrides } from "./DefaultIntegrations.js"
 import { isError } from "./event/exceptions.js"
 import { callSite } from "./event/stack.js"
 import { type CaptureContext, eventReport, exceptionReport, messageReport } from "./hub/Capture.js"
+import { ForkedScope } from "./hub/ForkedScope.js"
 import { carryOn, given, Hub, openHub } from "./hub/Hub.js"
 import type { IntegrationLayer } from "./hub/Integration.js"
 import { type Options as HubOptions, OptionsError } from "./hub/Options.js"
@@ -32,6 +33,7 @@ import {
 } from "./scope/carrier.js"
 import type { EventProcessor, ScopeContext, TagValue } from "./scope/ScopeData.js"
 import * as ScopeData from "./scope/ScopeData.js"
+import { unowned } from "./scope/ScopeState.js"
 import { ScopeWriter } from "./scope/ScopeWriter.js"
 import { traceHeaders } from "./scope/snapshot.js"
 
@@ -354,6 +356,35 @@ export const withIsolationScope = <A>(body: () => A): A => {
   if (carrier === undefined) return body()
   const { branch, state } = placeOf(carrier)
   return runIn(new Cell(new IsolationCell(state.isolate(branch))), body)
+}
+
+export type { ForkedScope } from "./hub/ForkedScope.js"
+
+/**
+ * The scope as it is here and now, to be handed over to code that would otherwise not have it (the consumer of a queue).
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const forkScope = (): ForkedScope => {
+  const carrier = currentCarrier()
+  if (carrier === undefined) return new ForkedScope(unowned)
+  const { branch, state } = placeOf(carrier)
+  return new ForkedScope(state.isolate(branch))
+}
+
+/**
+ * Calls `body` in a scope that was handed over, in place of its own: it begins with what that one knew, and nothing it does is seen
+ * anywhere else.
+ *
+ * @since 0.1.0
+ * @category scope
+ */
+export const withForkedScope = <A>(scope: ForkedScope, body: () => A): A => {
+  const carrier = currentCarrier()
+  if (carrier === undefined) return body()
+  if (stateOf(carrier).owner !== scope.state.owner) return withIsolationScope(body)
+  return runIn(new Cell(new IsolationCell(scope.state.isolate(scope.state.trail.root))), body)
 }
 
 /**

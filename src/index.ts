@@ -6,6 +6,7 @@
 export * from "./DefaultIntegrations.js"
 export type { BudgetOptions } from "./hub/budget.js"
 export * from "./hub/Capture.js"
+export * from "./hub/ForkedScope.js"
 export { Hub, type UnsafeCaptureOptions } from "./hub/Hub.js"
 export * as Integration from "./hub/Integration.js"
 export * from "./hub/Monitor.js"

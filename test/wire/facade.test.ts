@@ -90,6 +90,35 @@ describe("the facade", () => {
     })
   )
 
+  it.scopedLive("hands a scope over to code that would not have it", () =>
+    Effect.gen(function* () {
+      const events = yield* eventsOf(() => {
+        const scope = Facade.withIsolationScope(() => {
+          Facade.setTag("request", "yes")
+          Facade.addBreadcrumb({ message: "before" })
+          return Facade.forkScope()
+        })
+        for (const message of ["one", "two"]) {
+          Facade.withForkedScope(scope, () => {
+            Facade.setTag(message, "yes")
+            Facade.captureMessage(message)
+          })
+        }
+        Facade.captureMessage("outside")
+      })
+      const told = events.map((event) => ({
+        message: event["message"],
+        tags: event["tags"],
+        breadcrumbs: crumbsIn(event).map(({ message }) => message)
+      }))
+      assert.sameDeepMembers(told, [
+        { message: "one", tags: { request: "yes", one: "yes" }, breadcrumbs: ["before"] },
+        { message: "two", tags: { request: "yes", two: "yes" }, breadcrumbs: ["before"] },
+        { message: "outside", tags: undefined, breadcrumbs: [] }
+      ])
+    })
+  )
+
   it.scopedLive("has all default integrations on", () =>
     Effect.gen(function* () {
       const [event] = yield* eventsOf(() => Facade.captureException(boom()), { serverName: "wire" })

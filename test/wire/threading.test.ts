@@ -281,3 +281,54 @@ describe("propagateScope", () => {
     }
   })
 })
+
+describe("a scope that is handed over", () => {
+  const Monitored = Threading.layer({ propagateScope: false }).pipe(Layer.provideMerge(TestHub.layer))
+
+  it.live("is as it was when it was forked, and nothing that is done in it is seen elsewhere", () =>
+    Effect.gen(function* () {
+      yield* Faultline.setTag("origin", "before")
+      yield* Faultline.addBreadcrumb({ message: "before" })
+      const scope = yield* Effect.withSpan(Faultline.withScope(Faultline.forkScope, { tags: { block: "yes" } }), "span")
+      yield* Faultline.setTag("origin", "after")
+      yield* Faultline.addBreadcrumb({ message: "after" })
+      const use = (name: string) =>
+        Faultline.setTag("user_of_it", name).pipe(
+          Effect.zipRight(Faultline.addBreadcrumb({ message: name })),
+          Effect.zipRight(turn),
+          Effect.zipRight(Faultline.captureMessage(name)),
+          Faultline.withForkedScope(scope)
+        )
+      yield* Faultline.withIsolationScope(Effect.all([use("a"), use("b")], { concurrency: 2 }))
+      yield* Faultline.captureMessage("origin")
+      const events = new Map((yield* TestHub.events).map((event) => [event.message, event]))
+      for (const name of ["a", "b"]) {
+        const event = events.get(name) as Event
+        assert.deepStrictEqual(event.tags, { origin: "before", block: "yes", user_of_it: name })
+        assert.deepStrictEqual(messagesOf(event), ["before", name])
+      }
+      const origin = events.get("origin") as Event
+      assert.deepStrictEqual(origin.tags, { origin: "after" })
+      assert.deepStrictEqual(messagesOf(origin), ["before", "after"])
+      assert.strictEqual(events.get("a")?.contexts?.["trace"]?.["trace_id"], origin.contexts?.["trace"]?.["trace_id"])
+    }).pipe(Effect.provide(Monitored))
+  )
+
+  it.live("of another hub, or of none, is left alone", () =>
+    Effect.gen(function* () {
+      const foreign = yield* Effect.provide(
+        Effect.zipRight(Faultline.setTag("foreign", "yes"), Faultline.forkScope),
+        Layer.fresh(TestHub.layer)
+      )
+      const none = yield* Faultline.forkScope
+      assert.strictEqual(yield* Faultline.withForkedScope(Effect.succeed(1), none), 1)
+      yield* Effect.gen(function* () {
+        yield* Faultline.setTag("own", "yes")
+        yield* Faultline.withForkedScope(Faultline.captureMessage("foreign"), foreign)
+        yield* Faultline.withForkedScope(Faultline.captureMessage("none"), none)
+        for (const event of yield* TestHub.events) assert.deepStrictEqual(event.tags, { own: "yes" })
+        assert.lengthOf(yield* TestHub.events, 2)
+      }).pipe(Effect.provide(Monitored))
+    })
+  )
+})
