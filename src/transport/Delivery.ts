@@ -175,13 +175,7 @@ export class Delivery {
    * @param answered called when it was answered, or lost; `false` is returned where there was none to send
    */
   sendReport(answered?: () => void): boolean {
-    if (!this.accepts("client_report") || this.config.outcomes.isEmpty || this.#closed || this.#reportsWaiting > 0)
-      return false
-    const discarded = this.#takeReport()
-    if (discarded === undefined) return false
-    const waiting = makeWaiting(this.config.reportHeaders, [reportPart(discarded)], discarded)
-    this.#enqueue(answered === undefined ? waiting : { ...waiting, answered }, false)
-    return true
+    return this.#sendReport(() => true, answered)
   }
 
   /**
@@ -338,7 +332,8 @@ export class Delivery {
     const waiting = this.#withoutLimited(queued)
     if (waiting === undefined) return
     // In an envelope of its own: a server that does not know reports may refuse what comes along with one.
-    if (performance.now() - this.#lastReport >= REPORT_INTERVAL_MILLIS) this.sendReport()
+    if (performance.now() - this.#lastReport >= REPORT_INTERVAL_MILLIS)
+      this.#sendReport((report) => this.#hasRoom(report))
     const inFlight = new InFlight(waiting)
     const done = (result: SendResult): void => {
       if (!this.#inFlight.delete(inFlight) || this.#closed) return
@@ -380,6 +375,20 @@ export class Delivery {
     return chosen.map(({ waiting }) => waiting)
   }
 
+  #sendReport(isWelcome: (report: Waiting) => boolean, answered?: () => void): boolean {
+    if (!this.accepts("client_report") || this.config.outcomes.isEmpty || this.#closed || this.#reportsWaiting > 0)
+      return false
+    const discarded = this.#takeReport()
+    if (discarded === undefined) return false
+    const waiting = makeWaiting(this.config.reportHeaders, [reportPart(discarded)], discarded)
+    if (!isWelcome(waiting)) {
+      this.config.outcomes.putBack(discarded)
+      return false
+    }
+    this.#enqueue(answered === undefined ? waiting : { ...waiting, answered }, false)
+    return true
+  }
+
   /** `undefined` while the server does not want to hear of it: it is told later. */
   #takeReport(): ReadonlyArray<DiscardedEvents> | undefined {
     const now = performance.now()
@@ -412,17 +421,32 @@ export class Delivery {
       this.config.debug(`sent ${describe(waiting)}`)
       return
     }
-    // The server counts what it refuses with a 429.
+    this.config.debug(`refused with ${result.status}: ${describe(waiting)}${detail(result.detail)}`)
+    if ((isRejection(result.status) || result.status === TOO_LARGE) && this.#sendEventAlone(waiting)) return
     if (isRejection(result.status)) this.#reject(waiting)
+    // The server counts what it refuses with a 429.
     if (result.status !== 429) this.#lose("send_error", waiting)
     else if (waiting.report !== undefined) this.config.outcomes.putBack(waiting.report)
-    this.config.debug(`refused with ${result.status}: ${describe(waiting)}${detail(result.detail)}`)
+  }
+
+  /** It may have been refused for what came along with it. Whoever waits for it goes on waiting. */
+  #sendEventAlone({ headers, number, parts }: Waiting): boolean {
+    const event = parts.find(({ type }) => type === "event")
+    if (event === undefined || parts.length === 1 || this.#exit !== undefined) return false
+    this.#discard(
+      "send_error",
+      parts.filter((part) => part !== event)
+    )
+    const alone = makeWaiting(headers, [event])
+    this.#queue.unshift({ ...alone, number, stored: this.config.store?.put(storedBytesOf(alone)) })
+    this.#queuedBytes += alone.size
+    return true
   }
 
   /** An event may be refused for what is in it; another kind of item is not sent again. */
   #reject({ parts }: Waiting): void {
-    if (parts.some(({ type }) => type === "event")) return
     for (const { type } of parts) {
+      if (type === "event") continue
       this.#rejected.add(type)
       this.config.debug(`the server does not take items of the type ${type}: no more are sent`)
     }
@@ -579,6 +603,7 @@ class InFlight {
 
 const NOT_IN_TIME: SendResult = { _tag: "Failed", reason: "the process ended first" }
 
+const TOO_LARGE = 413
 const CONCURRENCY = 8
 const REPORT_INTERVAL_MILLIS = 30_000
 const MIN_RETRY_MILLIS = 1000

@@ -91,6 +91,8 @@ export interface IngestOptions {
   readonly tls?: Certificate | undefined
   /** Answers everything that is not posted to an envelope endpoint. Default: 200, nothing else. */
   readonly others?: ((request: ReceivedRequest) => Answer) | undefined
+  /** Answers an envelope, where nothing else was said. */
+  readonly judge?: ((envelope: ReceivedEnvelope) => Answer) | undefined
 }
 
 export class Ingest {
@@ -284,15 +286,18 @@ export class Ingest {
       this.others.push(received)
       return this.options.others?.(received) ?? {}
     }
+    let judged: Answer | undefined
     try {
       const framed = readEnvelope(received.body)
       const parsed = parseEnvelope(received.body)
       this.problems.push(...problemsOf(framed), ...disagreements(framed, parsed))
-      this.envelopes.push({ ...received, framed, parsed })
+      const envelope: ReceivedEnvelope = { ...received, framed, parsed }
+      this.envelopes.push(envelope)
+      judged = this.options.judge?.(envelope)
     } catch (error) {
       this.problems.push(`${String(error)} in ${JSON.stringify(received.body.toString("latin1").slice(0, 300))}`)
     }
-    return this.#next.shift() ?? this.#otherwise
+    return this.#next.shift() ?? judged ?? this.#otherwise
   }
 }
 

@@ -245,8 +245,6 @@ describe("Delivery", () => {
       [answered(200), [], 1],
       [answered(202), [], 1],
       [answered(429), [], 0],
-      [answered(413), [lost("send_error", "error"), lost("send_error", "attachment", 3)], 0],
-      [answered(400), [lost("send_error", "error"), lost("send_error", "attachment", 3)], 0],
       [answered(403), [lost("send_error", "error"), lost("send_error", "attachment", 3)], 0],
       [answered(302), [lost("send_error", "error"), lost("send_error", "attachment", 3)], 0],
       [answered(500), [lost("send_error", "error"), lost("send_error", "attachment", 3)], 0],
@@ -265,6 +263,28 @@ describe("Delivery", () => {
         assert.strictEqual(delivery.pending, 0)
         pump()
         assert.deepStrictEqual(server.ids, ["a"], "no answer is a reason to try again")
+      })
+    }
+
+    for (const status of [400, 413, 422]) {
+      it(`${status}: an event is sent once more, without what came along with it, and whoever waits goes on waiting`, () => {
+        const { delivery, outcomes, pump, server } = setUp()
+        delivery.offer(outgoing("a", [eventItem(), attachmentItem(3)]))
+        let settled = false
+        delivery.whenSettled(() => (settled = true))
+        server.waiting[0]?.answer(answered(status))
+        assert.deepStrictEqual(outcomes.take(), [lost("send_error", "attachment", 3)])
+        pump()
+        assert.deepStrictEqual(
+          server.arrivals.map(({ types }) => types),
+          [["event", "attachment"], ["event"]]
+        )
+        assert.isFalse(settled)
+        server.waiting[0]?.answer(answered(status))
+        assert.deepStrictEqual(outcomes.take(), [lost("send_error", "error")])
+        pump()
+        assert.isTrue(settled)
+        assert.lengthOf(server.arrivals, 2)
       })
     }
 
