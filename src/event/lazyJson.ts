@@ -6,25 +6,15 @@ import type { Event } from "../protocol/Event.js"
 
 /** @internal */
 export const setLazyField = (event: Event, key: keyof Event, json: string): void => {
-  Object.defineProperty(event, key, {
-    configurable: true,
-    enumerable: true,
-    get() {
-      const value: unknown = JSON.parse(json)
-      define(event, key, value)
-      return value
-    },
-    set(value: unknown) {
-      define(event, key, value)
-    }
-  })
-  const fields = unread.get(event) ?? new Map<keyof Event, string>()
-  unread.set(event, fields.set(key, json))
+  const lazy = event as Lazy
+  if (lazy[UNREAD] === undefined) Object.defineProperty(event, UNREAD, { value: new Map() })
+  lazy[UNREAD]?.set(key, json)
+  Object.defineProperty(event, key, accessorOf(key))
 }
 
 /** The JSON of an event, with the lazy fields that nobody has asked for taken as they are. @internal */
 export const stringifyEvent = (event: Event): string => {
-  const fields = unread.get(event)
+  const fields = (event as Lazy)[UNREAD]
   if (fields === undefined || fields.size === 0 || Object.isFrozen(event)) return JSON.stringify(event)
   const { ...rest } = Object.getOwnPropertyDescriptors(event) as Record<string, PropertyDescriptor>
   let lazy = ""
@@ -36,10 +26,38 @@ export const stringifyEvent = (event: Event): string => {
   return `${JSON.stringify(Object.defineProperties({}, rest)).slice(0, -1)}${lazy}}`
 }
 
-const unread = new WeakMap<Event, Map<keyof Event, string>>()
+/** What was not asked for yet. Not in a WeakMap: an event that comes wrapped in a proxy is still that event. */
+const UNREAD = Symbol("unread")
 
-const define = (event: Event, key: keyof Event, value: unknown): void => {
-  unread.get(event)?.delete(key)
+interface Lazy extends Event {
+  readonly [UNREAD]?: Map<keyof Event, string>
+}
+
+/** One for all events: what the accessors of one alone refer to, V8 keeps until the next full collection. */
+const accessorOf = (key: keyof Event): PropertyDescriptor => {
+  const known = accessors.get(key)
+  if (known !== undefined) return known
+  const accessor: PropertyDescriptor & ThisType<Lazy> = {
+    configurable: true,
+    enumerable: true,
+    get() {
+      const json = this[UNREAD]?.get(key)
+      const value: unknown = json === undefined ? undefined : JSON.parse(json)
+      define(this, key, value)
+      return value
+    },
+    set(value: unknown) {
+      define(this, key, value)
+    }
+  }
+  accessors.set(key, accessor)
+  return accessor
+}
+
+const accessors = new Map<keyof Event, PropertyDescriptor>()
+
+const define = (event: Lazy, key: keyof Event, value: unknown): void => {
   if (Object.isFrozen(event) || Object.isSealed(event)) return
+  event[UNREAD]?.delete(key)
   Object.defineProperty(event, key, { configurable: true, enumerable: true, writable: true, value })
 }

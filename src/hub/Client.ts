@@ -66,6 +66,8 @@ export class Client implements ScopeOwner {
   opened: ScopeState
   #main: Carrier | undefined
   readonly #takeBack: Array<() => void> = []
+  /** What every envelope says of who sends it, and where to. */
+  readonly #sender: EnvelopeHeaders
 
   /** What may turn out otherwise within this turn of the event loop: by then it has not left. */
   readonly #amendable = new Map<EventId, Amendable>()
@@ -90,6 +92,10 @@ export class Client implements ScopeOwner {
       inAppInclude: options.inAppInclude,
       inAppExclude: options.inAppExclude
     })
+    this.#sender = {
+      ...(options.dsn === undefined ? undefined : { dsn: headerDsn(options.dsn) }),
+      sdk: { name: SDK_NAME, version: SDK_VERSION }
+    }
     this.delivery = this.#openDelivery(transport, spool)
     this.debug(options.dsn === undefined ? "no DSN: nothing will be sent" : `opened for ${String(options.dsn)}`)
   }
@@ -233,7 +239,7 @@ export class Client implements ScopeOwner {
   /** Sends what is no event, in an envelope of its own: no processor, no `beforeSend` and no sampling has a say in it. */
   offer(item: CountedItem, urgent = false): boolean {
     if (!this.isOpen || !this.accepts(item.headers.type)) return false
-    return this.delivery?.offer({ headers: this.#senderHeaders, items: [item], urgent }) === true
+    return this.delivery?.offer({ headers: this.#sender, items: [item], urgent }) === true
   }
 
   /** What takes back something that was installed for as long as the hub is open. */
@@ -553,17 +559,8 @@ export class Client implements ScopeOwner {
     const trace = incoming ?? (typeof traceId === "string" ? this.samplingContext(traceId) : undefined)
     return {
       event_id: event.event_id,
-      ...this.#senderHeaders,
+      ...this.#sender,
       ...(trace !== undefined && fitsHeader(trace) ? { trace } : undefined)
-    }
-  }
-
-  /** Who sends an envelope, and where to. */
-  get #senderHeaders(): EnvelopeHeaders {
-    const { dsn } = this.options
-    return {
-      ...(dsn === undefined ? undefined : { dsn: headerDsn(dsn) }),
-      sdk: { name: SDK_NAME, version: SDK_VERSION }
     }
   }
 
@@ -587,7 +584,7 @@ export class Client implements ScopeOwner {
       debug: this.debug,
       maxQueue: this.options.maxQueueSize,
       maxQueueBytes: this.options.maxQueueBytes,
-      reportHeaders: this.#senderHeaders,
+      reportHeaders: this.#sender,
       accepted: profiles[this.options.profile],
       store: spool.open((message) => writeLine(`[faultline] ${message}`))
     })

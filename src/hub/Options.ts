@@ -99,7 +99,7 @@ export interface Options {
   readonly tracePropagationTargets?: ReadonlyArray<string | RegExp> | undefined
   /** How many envelopes may wait to be sent. Default: 12,000. */
   readonly maxQueueSize?: number | undefined
-  /** How many bytes they may have together. Default: 32 MiB. */
+  /** How many bytes they may take together; a long queue is held packed. Default: 32 MiB. */
   readonly maxQueueBytes?: number | undefined
   /** Larger attachments are left out. Default: 20 MiB. */
   readonly maxAttachmentBytes?: number | undefined

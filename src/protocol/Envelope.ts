@@ -59,13 +59,14 @@ export interface EncodedItem {
 }
 
 /** An item, framed. `length` is always set, in bytes. @internal */
-export const encodeItem = (item: EncodedItem): Buffer => {
-  const { headers, payload } = item
-  if (typeof payload === "string") {
-    return Buffer.from(`${JSON.stringify({ ...headers, length: Buffer.byteLength(payload) })}\n${payload}\n`)
-  }
-  return Buffer.concat([Buffer.from(`${JSON.stringify({ ...headers, length: payload.byteLength })}\n`), payload, LF])
-}
+export const encodeItem = ({ headers, payload }: EncodedItem): Buffer =>
+  typeof payload === "string"
+    ? Buffer.from(`${itemHeader(headers, Buffer.byteLength(payload))}${payload}\n`)
+    : Buffer.concat([Buffer.from(itemHeader(headers, payload.byteLength)), payload, LF])
+
+/** The line before a payload of so many bytes. @internal */
+export const itemHeader = (headers: ItemHeaders, length: number): string =>
+  `${JSON.stringify({ ...headers, length })}\n`
 
 /** The first line. It is written anew for every attempt to send, since it holds `sent_at`. @internal */
 export const encodeHeaders = (headers: EnvelopeHeaders): Buffer => Buffer.from(`${JSON.stringify(headers)}\n`)

@@ -13,9 +13,11 @@ import { type Debug, describeError } from "./debug.js"
 import { Fifo } from "./Fifo.js"
 import type { Outcomes } from "./Outcomes.js"
 import { type DiscardedEvents } from "./Outcomes.js"
+import { type Held, lengthOf, Packer, writeHeld } from "./pack.js"
 import { isRejection } from "./profiles.js"
 import { limitedUntil, noLimits, type RateLimits, updateLimits } from "./rateLimits.js"
 import type { Store, Stored } from "./Store.js"
+import { Slabs } from "./slabs.js"
 import type { Sender, Sending, SendResult } from "./Transport.js"
 
 /** An item that knows what it counts as. @internal */
@@ -64,8 +66,11 @@ export interface DeliveryStats {
 export class Delivery {
   readonly #urgent = new Fifo<Waiting>()
   readonly #queue = new Fifo<Waiting>()
-  readonly #inFlight = new Set<InFlight>()
   readonly #idle: Array<() => void> = []
+  readonly #packer = new Packer()
+  readonly #slabs = new Slabs()
+  /** No Set: V8 lets the tables that it has outgrown hold on to what was in them. */
+  readonly #inFlight: Array<InFlight> = []
   readonly #waiters = new Set<{ readonly upTo: number; readonly callback: (settled: boolean) => void }>()
   /** How many envelopes were taken into the queue: their numbers count up from 1. */
   #offered = 0
@@ -97,7 +102,8 @@ export class Delivery {
   /** Puts an envelope into the queue. `false`: there was no room, and it was counted as lost. */
   offer(outgoing: Outgoing): boolean {
     if (this.#closed) return false
-    const waiting = makeWaiting(outgoing.headers, this.#allowed(outgoing.items.map(frame)))
+    const framed = outgoing.items.map((item) => this.#frame(item))
+    const waiting = makeWaiting(outgoing.headers, this.#allowed(framed))
     if (waiting.parts.length === 0) return false
     const stored = this.config.store?.put(storedBytesOf(waiting))
     if (stored !== undefined) {
@@ -128,14 +134,14 @@ export class Delivery {
 
   /** Envelopes that have not been answered yet. */
   get pending(): number {
-    return this.#waiting + this.#inFlight.size
+    return this.#waiting + this.#inFlight.length
   }
 
   get stats(): DeliveryStats {
     return {
       queued: this.#waiting,
       queuedBytes: this.#queuedBytes,
-      inFlight: this.#inFlight.size,
+      inFlight: this.#inFlight.length,
       sent: this.#sent,
       spooled: this.config.store?.count ?? 0,
       discarded: this.config.outcomes.totals()
@@ -144,7 +150,7 @@ export class Delivery {
 
   /** Of these, those that hold more than a client report. */
   get pendingEvents(): number {
-    const reports = [...this.#inFlight].filter(({ waiting }) => isReport(waiting)).length
+    const reports = this.#inFlight.filter(({ waiting }) => isReport(waiting)).length
     return this.pending - reports - this.#reportsWaiting
   }
 
@@ -287,6 +293,11 @@ export class Delivery {
     return waiting
   }
 
+  /** A short queue is held as it will be sent; what a long one holds is worth the time to make it small. */
+  #frame(item: CountedItem): Part {
+    return frame(item, this.#queuedBytes < PACK_ABOVE_BYTES ? encodeItem(item) : this.#packer.pack(item))
+  }
+
   #hasRoom(waiting: Waiting): boolean {
     return this.#waiting < this.config.maxQueue && this.#queuedBytes + waiting.size <= this.config.maxQueueBytes
   }
@@ -319,7 +330,12 @@ export class Delivery {
     if (this.#pumping) return
     this.#pumping = true
     const concurrency = this.config.store === undefined ? CONCURRENCY : 1
-    while (!this.#closed && this.#retry === undefined && this.#inFlight.size < concurrency) {
+    const begun = performance.now()
+    while (!this.#closed && this.#retry === undefined && this.#inFlight.length < concurrency) {
+      if (performance.now() - begun > MAX_STRETCH_MILLIS) {
+        this.#schedule()
+        break
+      }
       const waiting = this.#next()
       if (waiting === undefined) break
       this.#send(waiting)
@@ -335,14 +351,21 @@ export class Delivery {
     if (performance.now() - this.#lastReport >= REPORT_INTERVAL_MILLIS)
       this.#sendReport((report) => this.#hasRoom(report))
     const inFlight = new InFlight(waiting)
+    const { sender } = this.config
+    const header = encodeHeader(waiting)
+    const length = lengthOfAll(waiting, header)
+    const slab = sender.keepsEnvelope === false ? this.#slabs.take(length) : Buffer.allocUnsafe(length)
     const done = (result: SendResult): void => {
-      if (!this.#inFlight.delete(inFlight) || this.#closed) return
+      const place = this.#inFlight.indexOf(inFlight)
+      if (place < 0 || this.#closed) return
+      this.#inFlight.splice(place, 1)
+      if (sender.keepsEnvelope === false) this.#slabs.giveBack(slab)
       this.#settle(waiting, result)
       this.#pump()
     }
-    this.#inFlight.add(inFlight)
+    this.#inFlight.push(inFlight)
     try {
-      inFlight.sending = this.config.sender.send(bytesOf(waiting), done)
+      inFlight.sending = sender.send(write(waiting, header, slab), done)
     } catch (error) {
       done({ _tag: "Failed", reason: describeError(error) })
     }
@@ -357,20 +380,26 @@ export class Delivery {
       .map((envelope) => this.#load(envelope))
       .map((envelope) => (envelope === undefined ? undefined : this.#withoutLimited(envelope)))
       .filter((envelope) => envelope !== undefined)
-    if (allowed.length === 0) return
-    const results = this.#guard("sendSync", () =>
-      this.config.sender.sendSync?.(allowed.map(bytesOf), exit.deadline - performance.now(), () =>
-        exit.onWaiting(allowed.filter((envelope) => !isReport(envelope)).length)
+    const told = allowed.filter((envelope) => !isReport(envelope)).length
+    for (const batch of batches(allowed)) {
+      // What the answers to the batch before have forbidden stays behind.
+      const still = batch.map((envelope) => this.#withoutLimited(envelope)).filter((envelope) => envelope !== undefined)
+      if (still.length === 0) continue
+      const results = this.#guard("sendSync", () =>
+        this.config.sender.sendSync?.(
+          still.map((envelope) => bytesOf(envelope)),
+          exit.deadline - performance.now(),
+          () => exit.onWaiting(told)
+        )
       )
-    )
-    allowed.forEach((envelope, index) => this.#settle(envelope, results?.[index] ?? NOT_IN_TIME))
+      still.forEach((envelope, index) => this.#settle(envelope, results?.[index] ?? NOT_IN_TIME))
+    }
   }
 
   /** Stops what is on its way and returns it, for it to be sent otherwise. What is not cut off is on its own from here on. */
   #cutOff(which: (inFlight: InFlight) => boolean): ReadonlyArray<Waiting> {
-    const chosen = [...this.#inFlight].filter(which)
     // Forgotten first: being cut off here is not what became of them.
-    this.#inFlight.clear()
+    const chosen = this.#inFlight.splice(0).filter(which)
     for (const { sending } of chosen) this.#guard("abort", () => sending?.abort())
     return chosen.map(({ waiting }) => waiting)
   }
@@ -531,7 +560,7 @@ interface Part {
   readonly type: ItemType
   readonly category: Category
   readonly quantity: number
-  readonly bytes: Buffer
+  readonly bytes: Held
 }
 
 interface Waiting {
@@ -546,11 +575,11 @@ interface Waiting {
   readonly report: ReadonlyArray<DiscardedEvents> | undefined
 }
 
-const frame = (item: CountedItem): Part => ({
-  type: item.headers.type,
-  category: item.category,
-  quantity: item.quantity,
-  bytes: encodeItem(item)
+const frame = ({ category, headers, quantity }: CountedItem, bytes: Held): Part => ({
+  type: headers.type,
+  category,
+  quantity,
+  bytes
 })
 
 const makeWaiting = (
@@ -585,15 +614,45 @@ const readStored = (bytes: Uint8Array): Waiting => {
 const isReport = (waiting: Waiting): boolean =>
   waiting.parts.length > 0 && waiting.parts.every(({ type }) => type === "client_report")
 
-const bytesOf = (waiting: Waiting): Uint8Array =>
-  Buffer.concat([
-    encodeHeaders({ ...waiting.headers, sent_at: new Date().toISOString() }),
-    ...waiting.parts.map((part) => part.bytes)
-  ])
+const encodeHeader = ({ headers }: Waiting): Buffer => encodeHeaders({ ...headers, sent_at: new Date().toISOString() })
+
+const lengthOfAll = ({ parts }: Waiting, header: Buffer): number =>
+  parts.reduce((sum, { bytes }) => sum + lengthOf(bytes), header.byteLength)
+
+const write = ({ parts }: Waiting, header: Buffer, target: Buffer): Buffer => {
+  let at = header.copy(target)
+  for (const { bytes } of parts) at = writeHeld(bytes, target, at)
+  return target.byteLength === at ? target : target.subarray(0, at)
+}
+
+const bytesOf = (waiting: Waiting): Buffer => {
+  const header = encodeHeader(waiting)
+  return write(waiting, header, Buffer.allocUnsafe(lengthOfAll(waiting, header)))
+}
+
+/** What is sent together at an exit: unpacked, and copied for the sender, it is not to be more than the queue may hold. */
+const batches = (waiting: ReadonlyArray<Waiting>): ReadonlyArray<ReadonlyArray<Waiting>> => {
+  const all: Array<Array<Waiting>> = []
+  let size = Number.POSITIVE_INFINITY
+  for (const envelope of waiting) {
+    const length = envelope.parts.reduce((sum, { bytes }) => sum + lengthOf(bytes), 0)
+    if (size + length > BATCH_BYTES) {
+      all.push([])
+      size = 0
+    }
+    size += length
+    all.at(-1)?.push(envelope)
+  }
+  return all
+}
+
+const BATCH_BYTES = 8 * 1024 * 1024
 
 /** `sent_at` is written when it is sent. */
-const storedBytesOf = (waiting: Waiting): Uint8Array =>
-  Buffer.concat([encodeHeaders(waiting.headers), ...waiting.parts.map((part) => part.bytes)])
+const storedBytesOf = (waiting: Waiting): Uint8Array => {
+  const header = encodeHeaders(waiting.headers)
+  return write(waiting, header, Buffer.allocUnsafe(lengthOfAll(waiting, header)))
+}
 
 class InFlight {
   sending: Sending | undefined
@@ -605,6 +664,9 @@ const NOT_IN_TIME: SendResult = { _tag: "Failed", reason: "the process ended fir
 
 const TOO_LARGE = 413
 const CONCURRENCY = 8
+/** Where the answers come at once: the program has its turn in between. */
+const MAX_STRETCH_MILLIS = 20
+const PACK_ABOVE_BYTES = 64 * 1024
 const REPORT_INTERVAL_MILLIS = 30_000
 const MIN_RETRY_MILLIS = 1000
 const MAX_RETRY_MILLIS = 60_000
@@ -613,13 +675,15 @@ const RECOVERY_INTERVAL_MILLIS = 60_000
 /** A spool may hold more than can be read, let alone sent, in the moment there is. */
 const MAX_AT_EXIT = 1000
 
-const reportPart = (discarded: ReadonlyArray<DiscardedEvents>): Part =>
-  frame({
+const reportPart = (discarded: ReadonlyArray<DiscardedEvents>): Part => {
+  const item: CountedItem = {
     headers: { type: "client_report" },
     payload: JSON.stringify({ timestamp: Date.now() / 1000, discarded_events: discarded }),
     category: "internal",
     quantity: 1
-  })
+  }
+  return frame(item, encodeItem(item))
+}
 
 const describe = (waiting: Waiting): string =>
   `${waiting.parts.map((part) => part.type).join(" + ")}${

@@ -65,6 +65,11 @@ export interface Sending {
  * @category models
  */
 export interface Sender {
+  /**
+   * `false`: once `done` was called, nothing looks at the bytes of the envelope any more, and they may be used for the next one.
+   * Default: `true`.
+   */
+  readonly keepsEnvelope?: boolean | undefined
   readonly send: (envelope: Uint8Array, done: (result: SendResult) => void) => Sending
   /**
    * Sends while the process is exiting and nothing asynchronous runs any more; answers within `timeoutMillis`, and calls
@@ -140,6 +145,7 @@ export const openSilently = (transport: Transport.Service, target: Target): Send
   if (transport.open === makeHttpSender) return sender
   const { sendSync } = sender
   return {
+    ...(sender.keepsEnvelope === undefined ? undefined : { keepsEnvelope: sender.keepsEnvelope }),
     send: (envelope, done) => silently(() => sender.send(envelope, done)),
     ...(sendSync === undefined ? undefined : { sendSync: (...args) => silently(() => sendSync.apply(sender, args)) }),
     close: () => sender.close()

@@ -28,6 +28,7 @@ export const makeHttpSender = (target: Target): Sender => {
     path: url.pathname + url.search
   }
   return {
+    keepsEnvelope: false,
     send: (envelope, done) => new HttpSending(client.request, options, target.headers, envelope, done),
     sendSync: (envelopes, timeoutMillis, onWaiting) => sendAtExit(target, envelopes, timeoutMillis, onWaiting),
     close: () => agent.destroy()

@@ -6,7 +6,7 @@ import { type CountedItem, Delivery, type DeliveryConfig, type Outgoing } from "
 import { type DiscardedEvents, Outcomes } from "../../../src/transport/Outcomes.js"
 import { profiles } from "../../../src/transport/profiles.js"
 import type { Sender, SendResult } from "../../../src/transport/Transport.js"
-import { monotonicClock, quickly } from "../support/clock.js"
+import { monotonicClock } from "../support/clock.js"
 import { answered, failed, Server } from "../support/server.js"
 
 const eventItem = (size = 0): CountedItem => ({
@@ -111,15 +111,20 @@ describe("Delivery", () => {
       assert.strictEqual(delivery.stats.sent, 20)
     })
 
-    it("50,000 envelopes that are answered at once neither recurse nor take long", () => {
-      const { delivery, pump, server } = setUp({ maxQueue: 50_000, maxQueueBytes: 1e9 })
-      server.atOnce = answered(200)
+    it("50,000 envelopes that are answered at once neither recurse nor keep the program from its turn", async () => {
+      const { delivery, server } = setUp({ maxQueue: 50_000, maxQueueBytes: 1e9 })
       vi.spyOn(server, "send").mockImplementation((_, done) => {
         done(answered(200))
         return { handedOver: true, abort() {} }
       })
       for (let i = 0; i < 50_000; i++) delivery.offer(outgoing(`e${i}`))
-      quickly(3_000, pump)
+      let [turns, sent, most] = [0, 0, 0]
+      while (delivery.pending > 0) {
+        await nextTurn()
+        turns++
+        most = Math.max(most, delivery.stats.sent - sent)
+        sent = delivery.stats.sent
+      }
       assert.deepStrictEqual(delivery.stats, {
         queued: 0,
         queuedBytes: 0,
@@ -128,6 +133,29 @@ describe("Delivery", () => {
         spooled: 0,
         discarded: []
       })
+      assert.isAbove(turns, 1)
+      assert.isBelow(most, 50_000)
+    })
+
+    it("what a long queue holds packed arrives as it was offered", () => {
+      const { delivery, pump, server } = setUp({ maxQueue: 1000, maxQueueBytes: 1e9 })
+      server.atOnce = answered(200)
+      const body = { frames: Array.from({ length: 40 }, (_, line) => ({ line, text: "ü".repeat(50) })) }
+      const payloads = Array.from({ length: 200 }, (_, n) => JSON.stringify({ n, ...body, last: n % 7 }))
+      payloads.forEach((payload, n) =>
+        delivery.offer(
+          outgoing(`e${n}`, [
+            { headers: { type: "event" }, payload, category: "error", quantity: 1 },
+            attachmentItem(n)
+          ])
+        )
+      )
+      assert.isBelow(delivery.stats.queuedBytes, 200 * (payloads[0] ?? "").length)
+      while (delivery.pending > 0) pump()
+      assert.deepStrictEqual(
+        server.arrivals.map(({ envelope }) => envelope.items.map(({ payload }) => payload)),
+        payloads.map((payload, n) => [JSON.parse(payload) as unknown, Buffer.alloc(n, "\n")])
+      )
     })
 
     it("an envelope without items is none", () => {
