@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * from "./DefaultIntegrations.js"
+export type { PolicyRule, StatusPattern } from "./event/policy.js"
 export type { BudgetOptions } from "./hub/budget.js"
 export * from "./hub/Capture.js"
 export * from "./hub/ForkedScope.js"

@@ -8,13 +8,17 @@ import type { Event, EventId, Level, LogEntry } from "../protocol/Event.js"
 import { makeSpanId } from "../protocol/Ids.js"
 import type { PropagationContext } from "../protocol/Trace.js"
 import * as ScopeData from "../scope/ScopeData.js"
-import { applyScope } from "./apply.js"
+import { applyScope, tagsOf } from "./apply.js"
 import { machineContexts } from "./contexts.js"
+import { contextOf, typeOf } from "./describe.js"
 import { normalizeEvent } from "./encode.js"
-import { exceptionsOf, type MechanismInput, ownFields, typeOf } from "./exceptions.js"
+import { exceptionsOf, type MechanismInput } from "./exceptions.js"
 import type { Failure } from "./failure.js"
-import { normalize, truncate } from "./normalize.js"
+import { fingerprintOf } from "./grouping.js"
+import { truncate } from "./normalize.js"
+import type { Verdict } from "./policy.js"
 import { scrubText } from "./scrub.js"
+import { beginReading } from "./source.js"
 import type { StackParser } from "./stack.js"
 
 /** What is reported. @internal */
@@ -39,6 +43,8 @@ export interface Report {
   /** Nothing in the program dealt with it: it was caught on its way out. */
   readonly escaped?: boolean | undefined
   readonly fiberId?: string | undefined
+  /** What the policy says of its error. */
+  readonly verdict?: Verdict | undefined
 }
 
 /** @internal */
@@ -93,6 +99,26 @@ export const addScope = (
   return scope
 }
 
+/**
+ * What the policy says of the error, below what was said with the capture, and which issue it belongs to.
+ *
+ * @internal
+ */
+export const addVerdict = (event: Event, report: Report): void => {
+  const { context, failure, verdict } = report
+  if (failure?.primary === undefined) return
+  if (verdict !== undefined) {
+    if (verdict.level !== undefined && context?.level === undefined) event.level = verdict.level
+    const tags = tagsOf(verdict.tags)
+    for (const key of Object.keys(context?.tags ?? {})) delete tags[key]
+    if (Object.keys(tags).length > 0) event.tags = { ...event.tags, ...tags }
+    if (Object.keys(verdict.extra).length > 0) event.extra = { ...verdict.extra, ...event.extra }
+  }
+  event.fingerprint ??= verdict?.fingerprint === undefined ? undefined : [...verdict.fingerprint]
+  event.fingerprint ??= fingerprintOf(failure.primary.error)
+  if (event.fingerprint === undefined) delete event.fingerprint
+}
+
 /** The machine and the process, below whatever the user has to say of them. @internal */
 export const addMachine = (event: Event, now: number): void => {
   event.contexts = { ...machineContexts(now), ...event.contexts }
@@ -122,10 +148,10 @@ const addExceptions = (event: Event, report: Report, parser: StackParser): void 
   if (report.failure?.primary === undefined) return
   const { error } = report.failure.primary
   event.exception = { values: exceptionsOf(report.failure, report.mechanism, parser, report.stack) }
-  const fields = ownFields(error)
+  const fields = contextOf(error)
   if (Object.keys(fields).length === 0) return
   const type = typeOf(error)
-  event.contexts = { [OWN_CONTEXTS.has(type) ? `${type} error` : type]: normalize(fields) as Record<string, unknown> }
+  event.contexts = { [OWN_CONTEXTS.has(type) ? `${type} error` : type]: fields }
 }
 
 /** The names of the contexts that have a meaning of their own. */
@@ -143,6 +169,7 @@ const logentry = (entry: LogEntry): LogEntry => ({
 
 const addThreadStack = (event: Event, report: Report, parser: StackParser): void => {
   if (event.exception !== undefined || event.threads !== undefined || report.stack === undefined) return
+  beginReading()
   const frames = parser.parse(report.stack, "")
   if (frames.length === 0) return
   event.threads = { values: [{ id: 0, crashed: false, current: true, stacktrace: { frames } }] }

@@ -70,38 +70,94 @@ interface Messenger {
 const MESSENGERS = new Set<unknown>(["WorkerError", "RpcClientError"])
 const MAX_MESSENGERS = 4
 
+/**
+ * The same failure with another error as the one that matters: the first of those that are left, where `isOut` leaves some. All of
+ * them stay part of it. `undefined` where it leaves none.
+ *
+ * @internal
+ */
+export const withoutPrimary = (failure: Failure, isOut: (leaf: Leaf) => boolean): Failure | undefined => {
+  if (failure.primary === undefined) return failure
+  const left = failure.leaves.filter((leaf) => !isOut(leaf))
+  const primary = primaryOf(left)
+  return primary === undefined ? undefined : { leaves: failure.leaves, primary }
+}
+
 const MAX_LEAVES = 32
+/** How much more of a Cause is looked through for a defect, where there were only failures so far. */
+const MAX_NODES = 200_000
 const MAX_POSITION_LENGTH = 200
+
+type Work = readonly [node: unknown, kind: Leaf["kind"], position: string]
 
 const collect = (root: unknown, kind: Leaf["kind"]): Failure => {
   const leaves: Array<Leaf> = []
   const seen = new Set<unknown>()
+  let response: Leaf | undefined
   // Depth first, left to right, without recursion: a Cause can be nested deeper than the stack allows.
-  const work: Array<readonly [node: unknown, kind: Leaf["kind"], position: string]> = [[root, kind, ""]]
-  while (work.length > 0 && leaves.length < MAX_LEAVES) {
-    const [node, as, position] = work.pop() as (typeof work)[number]
+  const work: Array<Work> = [[root, kind, ""]]
+  for (let nodes = 0; work.length > 0 && (leaves.length < MAX_LEAVES || nodes < MAX_NODES); nodes++) {
+    const [node, as, position] = work.pop() as Work
     if (isCause(node)) {
       if (node._tag === "Fail") work.push([node.error, "fail", position])
       else if (node._tag === "Die") work.push([node.defect, "die", position])
-      else if (node._tag === "Parallel" || node._tag === "Sequential") {
+      else if ((node._tag === "Parallel" || node._tag === "Sequential") && !seen.has(node)) {
+        // The same part can stand in many places of a Cause, as often as doubling it makes.
+        seen.add(node)
         const word = node._tag === "Parallel" ? "parallel" : "sequential"
         work.push([node.right, as, at(position, `${word}[1]`)], [node.left, as, at(position, `${word}[0]`)])
       }
       continue
     }
+    if (leaves.length >= MAX_LEAVES && as !== "die") continue
     const { error, span } = unwrap(node)
     const cause = causeIn(error)
     if (cause !== undefined) {
-      if (!seen.has(error)) work.push([cause, as, position])
-      seen.add(error)
+      if (cause === error || !seen.has(error)) work.push([cause, as, position])
+      if (cause !== error) seen.add(error)
+      continue
+    }
+    if (isInterruption(error)) continue
+    const leaf: Leaf = { error, kind: as, span, position }
+    if (responseStatus(error) !== undefined) {
+      response ??= leaf
       continue
     }
     const identity = typeof error === "object" && error !== null ? error : { primitive: error }
     if (seen.has(identity)) continue
     seen.add(identity)
-    leaves.push({ error, kind: as, span, position })
+    if (leaves.length >= MAX_LEAVES) leaves.pop()
+    leaves.push(leaf)
+    if (leaves.length >= MAX_LEAVES && leaves.some(({ kind }) => kind === "die")) break
   }
-  return { leaves, primary: leaves.find((leaf) => leaf.kind === "die") ?? leaves[0] }
+  // A handler that fails carries its response along as a defect: it says what was answered, not what went wrong.
+  if (leaves.length === 0 && response !== undefined && Number(responseStatus(response.error)) >= 500)
+    leaves.push(response)
+  return { leaves, primary: primaryOf(leaves) }
+}
+
+const primaryOf = (leaves: ReadonlyArray<Leaf>): Leaf | undefined =>
+  leaves.find((leaf) => leaf.kind === "die") ?? leaves[0]
+
+/** The status of what is an `HttpServerResponse` of `@effect/platform`. @internal */
+export const responseStatus = (value: unknown): number | undefined => {
+  if (typeof value !== "object" || value === null) return undefined
+  try {
+    return RESPONSE in value ? Number((value as { readonly status?: unknown }).status) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const RESPONSE = Symbol.for("@effect/platform/HttpServerResponse")
+
+/** What `Cause.squash` makes of a Cause in which nothing has failed. */
+const isInterruption = (value: unknown): boolean => {
+  try {
+    return Cause.isInterruptedException(value)
+  } catch {
+    return false
+  }
 }
 
 const at = (position: string, step: string): string =>
@@ -150,20 +206,33 @@ const unwrap = (value: unknown): { readonly error: unknown; readonly span: Trace
 }
 
 /**
- * The spans around an error as lines of a stack, innermost first: for each its definition and call site where Effect knows
- * them.
+ * The spans around an error as places of a stack, innermost first: for each its definition and call site where Effect knows them,
+ * else its name alone.
  *
  * @internal
  */
-export const spanLines = (span: Tracer.AnySpan | undefined): Array<string> => {
-  const lines: Array<string> = []
+export const spanSites = (span: Tracer.AnySpan | undefined): Array<SpanSite> => {
+  const sites: Array<SpanSite> = []
   let current: Tracer.AnySpan | undefined = span
   for (let depth = 0; current !== undefined && current._tag === "Span" && depth < MAX_SPANS; depth++) {
     const { name } = current
-    for (const location of spanLocations(current)) lines.push(`    at ${name} (${location})`)
+    const locations = spanLocations(current)
+    if (locations.length === 0) sites.push({ name, location: undefined })
+    for (const location of locations) sites.push({ name, location })
     current = Option.getOrUndefined(current.parent)
   }
-  return lines
+  return sites
+}
+
+/** Those of them whose place is known, as V8 would write them. @internal */
+export const spanLines = (span: Tracer.AnySpan | undefined): Array<string> =>
+  spanSites(span).flatMap(({ location, name }) => (location === undefined ? [] : [`    at ${name} (${location})`]))
+
+/** @internal */
+export interface SpanSite {
+  readonly name: string
+  /** `file:line:column`. */
+  readonly location: string | undefined
 }
 
 const spanLocations = (span: Tracer.Span): Array<string> => {

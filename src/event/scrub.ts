@@ -22,12 +22,14 @@ export const isSensitiveKey = (key: string): boolean => {
 }
 
 /**
- * Masks what looks like a secret inside a text: credentials in URLs, authorization schemes with their token, and values
- * assigned to a sensitive name (`password=…`, `"apiKey": "…"`). Takes time in proportion to the text, whatever is in it.
+ * Masks what looks like a secret inside a text: credentials in URLs, authorization schemes with their token, values assigned to a
+ * sensitive name (`password=…`, `"apiKey": "…"`), and the values that a schema did not accept (`Expected number, actual …`). Takes
+ * time in proportion to the text, whatever is in it.
  *
  * @internal
  */
-export const scrubText = (text: string): string => {
+export const scrubText = (given: string): string => {
+  const text = given.includes(", actual ") ? withoutActual(given) : given
   if (!SUSPECT.test(text)) return text
   return new TextScrubber(text)
     .run()
@@ -90,6 +92,23 @@ export const scrubArguments = (args: ReadonlyArray<string>): Array<string> => {
 }
 
 const FLAG = /^(?:--|--?[A-Za-z][\w.-]*(?:=.*)?)$/s
+
+/** Of messages of Effect's schemas: up to the next branch of the tree that they draw, or to the end. */
+const withoutActual = (text: string): string => {
+  let result = ""
+  let isExpected = false
+  for (const [index, part] of text.split(", actual ").entries()) {
+    let shown = part
+    if (index > 0 && isExpected) {
+      const branch = /\n[ \u2502]*[\u251c\u2514]/.exec(part)
+      shown = `${FILTERED}${branch === null ? "" : part.slice(branch.index)}`
+    }
+    result += index === 0 ? shown : `, actual ${shown}`
+    const line = shown.lastIndexOf("\n")
+    isExpected = (line < 0 && isExpected) || shown.includes("Expected ", line + 1)
+  }
+  return result
+}
 
 const TELLING =
   /passw(?:or)?d|passphrase|secret|token(?!i[sz])|credential|authorization|authentication|api[-_. ]?key|private[-_. ]?key|access[-_. ]?key|jwt|bearer|saml|csrf|xsrf|session|cookie|signature/i

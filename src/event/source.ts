@@ -10,12 +10,13 @@ import { scrubText } from "./scrub.js"
  * generated code are left out or cut; what looks like a secret in a line is masked.
  *
  * @param lines how many lines before and after the frame's own
+ * @param content of the file, where it is known
  * @internal
  */
-export const addSourceContext = (frame: StackFrame, lines: number): void => {
+export const addSourceContext = (frame: StackFrame, lines: number, content?: ReadonlyArray<string>): void => {
   const { abs_path: path, lineno } = frame
   if (path === undefined || lineno === undefined || (!path.startsWith("/") && !/^[A-Za-z]:[\\/]/.test(path))) return
-  const source = linesOf(path)
+  const source = content ?? linesOf(path)
   const line = source?.[lineno - 1]
   if (source === undefined || line === undefined) return
   frame.pre_context = source.slice(Math.max(0, lineno - 1 - lines), lineno - 1).map((text) => clip(text, 0))
@@ -23,34 +24,76 @@ export const addSourceContext = (frame: StackFrame, lines: number): void => {
   frame.post_context = source.slice(lineno, lineno + lines).map((text) => clip(text, 0))
 }
 
-const MAX_FILES = 64
-const MAX_FILE_BYTES = 1024 * 1024
-const MAX_LINE_LENGTH = 200
+/**
+ * From now on an event is being built: files are read for it until it has taken `READ_MILLIS`, the rest is left to the next one.
+ *
+ * @internal
+ */
+export const beginReading = (): void => {
+  spent = 0
+}
 
-/** Least recently used first; `undefined` remembers a file that cannot be read. */
-const files = new Map<string, ReadonlyArray<string> | undefined>()
+/** @internal */
+export const hasTimeToRead = (): boolean => spent < READ_MILLIS
 
-const linesOf = (path: string): ReadonlyArray<string> | undefined => {
+/** The time this takes counts as reading. @internal */
+export const reading = <A>(read: () => A): A | undefined => {
+  if (!hasTimeToRead()) return undefined
+  const start = performance.now()
+  try {
+    return read()
+  } catch {
+    return undefined
+  } finally {
+    spent += performance.now() - start
+  }
+}
+
+/** The lines of a file, `undefined` if it cannot be read. @internal */
+export const linesOf = (path: string): ReadonlyArray<string> | undefined => {
   const known = files.get(path)
   if (known !== undefined || files.has(path)) {
     files.delete(path)
     files.set(path, known)
-    return known
+    return known?.lines
   }
-  const lines = read(path)
-  files.set(path, lines)
-  if (files.size > MAX_FILES) files.delete(files.keys().next().value as string)
-  return lines
+  if (!hasTimeToRead()) return undefined
+  const file = reading(() => readLines(path))
+  remember(path, file)
+  return file?.lines
 }
 
-const read = (path: string): ReadonlyArray<string> | undefined => {
-  try {
-    const stat = statSync(path)
-    if (!stat.isFile() || stat.size > MAX_FILE_BYTES) return undefined
-    return readFileSync(path, "utf8").split(/\r?\n/)
-  } catch {
-    return undefined
+const READ_MILLIS = 50
+const MAX_FILES = 64
+const MAX_BYTES = 16 * 1024 * 1024
+const MAX_FILE_BYTES = 1024 * 1024
+const MAX_LINE_LENGTH = 200
+
+interface File {
+  readonly lines: ReadonlyArray<string>
+  readonly bytes: number
+}
+
+/** Least recently used first; `undefined` remembers a file that cannot be read. */
+const files = new Map<string, File | undefined>()
+let bytes = 0
+let spent = 0
+
+const remember = (path: string, file: File | undefined): void => {
+  files.set(path, file)
+  bytes += file?.bytes ?? 0
+  for (const [oldest, { bytes: size } = { bytes: 0 }] of files) {
+    if (files.size <= MAX_FILES && bytes <= MAX_BYTES) break
+    files.delete(oldest)
+    bytes -= size
   }
+}
+
+const readLines = (path: string): File | undefined => {
+  const stat = statSync(path)
+  // Nothing but a regular file: a pipe or a device may never end.
+  if (!stat.isFile() || stat.size > MAX_FILE_BYTES) return undefined
+  return { lines: readFileSync(path, "utf8").split(/\r?\n/), bytes: stat.size }
 }
 
 /** The part of a long line that lies around `column`. */

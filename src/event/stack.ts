@@ -4,11 +4,17 @@
 import { isAbsolute, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { StackFrame } from "../protocol/Event.js"
-import { addSourceContext } from "./source.js"
+import { debugIdOf } from "./debugImages.js"
+import type { SpanSite } from "./failure.js"
+import { functionName, parseLocation, splitCall } from "./location.js"
+import { addSourceContext, hasTimeToRead } from "./source.js"
+import { originalPosition } from "./sourceMaps.js"
 
 /** What decides how frames look. One object per hub: the frames made for it are remembered with it. @internal */
 export class StackParser {
   readonly #frames = new Map<string, StackFrame | undefined>()
+  /** Told of every exception that is made of an error with frames: whoever knows more of them may add it. */
+  onFrames: ((error: unknown, frames: ReadonlyArray<StackFrame>) => void) | undefined
 
   constructor(
     readonly options: {
@@ -18,20 +24,34 @@ export class StackParser {
       readonly contextLines: number
       readonly inAppInclude: ReadonlyArray<string>
       readonly inAppExclude: ReadonlyArray<string>
+      /** Whether frames of generated code are shown where they were written. Default: `true`. */
+      readonly sourceMaps?: boolean
     }
   ) {}
 
-  /** The frames of an `error.stack`, oldest call first, the newest `MAX_FRAMES` of them. */
-  parse(stack: string, header: string): Array<StackFrame> {
+  /**
+   * The frames of an `error.stack`, oldest call first, the newest `MAX_FRAMES` of them. Spans stand where the fiber runs them:
+   * between what started it and what it called.
+   *
+   * @param spans innermost first
+   */
+  parse(stack: string, header: string, spans: ReadonlyArray<SpanSite> = []): Array<StackFrame> {
     const frames: Array<StackFrame> = []
     const internals: Array<StackFrame> = []
+    let fiber = -1
     const body = stack.startsWith(header) ? stack.slice(header.length) : stack
     for (const line of body.split("\n")) {
-      if (frames.length >= MAX_FRAMES) break
+      if (frames.length + spans.length >= MAX_FRAMES) break
       const frame = this.frame(line)
       if (frame === undefined) continue
-      if (isRunLoop(frame)) internals.push(frame)
-      else frames.push(frame)
+      if (isRunLoop(frame)) {
+        internals.push(frame)
+        if (fiber < 0 && FIBER.test(frame.module ?? "")) fiber = frames.length
+      } else frames.push(frame)
+    }
+    if (spans.length > 0) {
+      const around = spans.map((site) => this.#spanFrame(site)).filter((frame) => frame !== undefined)
+      frames.splice(fiber < 0 ? frames.length : fiber, 0, ...around)
     }
     return (frames.length === 0 ? internals : frames).reverse()
   }
@@ -41,14 +61,26 @@ export class StackParser {
     let frame = this.#frames.get(line)
     if (frame === undefined && !this.#frames.has(line)) {
       frame = this.#make(line)
-      if (this.#frames.size >= MAX_REMEMBERED) this.#frames.clear()
-      this.#frames.set(line, frame)
+      // What could not be looked up for want of time may be another time.
+      if (frame?.in_app !== true || hasTimeToRead()) {
+        if (this.#frames.size >= MAX_REMEMBERED) this.#frames.clear()
+        this.#frames.set(line, frame)
+      }
     }
     if (frame === undefined) return undefined
     const copy = { ...frame }
     if (frame.pre_context !== undefined) copy.pre_context = frame.pre_context.slice()
     if (frame.post_context !== undefined) copy.post_context = frame.post_context.slice()
     return copy
+  }
+
+  #spanFrame({ location, name }: SpanSite): StackFrame | undefined {
+    const stable = name.slice(0, 256).replace(VARYING, "<n>")
+    const frame = location === undefined ? { filename: "<span>", in_app: false } : this.frame(`    at ${location}`)
+    if (frame === undefined) return undefined
+    frame.function = stable
+    if (stable !== name) frame.raw_function = name.slice(0, 256)
+    return frame
   }
 
   #make(line: string): StackFrame | undefined {
@@ -66,8 +98,10 @@ export class StackParser {
     }
     if (location.lineno !== undefined) frame.lineno = location.lineno
     if (location.colno !== undefined) frame.colno = location.colno
+    const { contextLines, sourceMaps } = this.options
     this.#place(frame, location.path)
-    if (frame.in_app === true && this.options.contextLines > 0) addSourceContext(frame, this.options.contextLines)
+    const content = frame.in_app === true && sourceMaps !== false ? this.#original(frame) : undefined
+    if (frame.in_app === true && contextLines > 0) addSourceContext(frame, contextLines, content)
     return frame
   }
 
@@ -78,6 +112,20 @@ export class StackParser {
     frame.filename = filename
     frame.module = moduleName(filename)
     frame.in_app = this.#inApp(frame.module, filename, path)
+  }
+
+  /** Moves the frame to where its code was written, and returns the text of that file if the map has it. */
+  #original(frame: StackFrame): ReadonlyArray<string> | undefined {
+    const { abs_path: path, colno, lineno } = frame
+    if (path === undefined || lineno === undefined || colno === undefined || !isAbsolute(path)) return undefined
+    // A file with a debug id has its map on the server, which needs the position in what was generated.
+    if (debugIdOf(path) !== undefined) return undefined
+    const original = originalPosition(path, lineno, colno, this.options.projectRoot)
+    if (original === undefined) return undefined
+    frame.lineno = original.lineno
+    frame.colno = original.colno
+    this.#place(frame, original.path)
+    return original.content
   }
 
   #inApp(module: string, filename: string, path: string): boolean {
@@ -107,59 +155,6 @@ const MAX_LINE_LENGTH = 1024
 /** This SDK's own folder: where it runs from source or from a link it is not below a `node_modules`. */
 const ownFolders = [fileURLToPath(new URL("../", import.meta.url))]
 
-/** `name (place)`, or a place alone. Both the name (of a span) and the place may have parentheses of their own. */
-const splitCall = (call: string): { readonly name: string | undefined; readonly place: string } => {
-  if (call.endsWith(")")) {
-    for (let open = call.lastIndexOf("("); open >= 0; open = call.lastIndexOf("(", open - 1)) {
-      const place = call.slice(open + 1, -1)
-      if (PLACE.test(place) && !call.slice(0, open).includes("(eval at "))
-        return { name: call.slice(0, open).trimEnd(), place }
-      if (open === 0) break
-    }
-    const open = call.indexOf("(")
-    return { name: call.slice(0, open).trimEnd(), place: call.slice(open + 1, -1) }
-  }
-  return { name: undefined, place: call.replace(/^async /, "") }
-}
-
-const PLACE = /^(?:[a-z][a-z+.-]*:|[\\/]|[A-Za-z]:[\\/]|<anonymous>|native\b|eval at |index \d)/
-
-const functionName = (name: string | undefined): string => {
-  const bare = (name ?? "").replace(/^(?:async |new )+/, "").replace(/ \[as .*\]$/, "")
-  return bare === "" || bare === "<anonymous>" || bare === "Object.<anonymous>" ? "?" : bare
-}
-
-interface Location {
-  readonly path: string | undefined
-  readonly lineno?: number | undefined
-  readonly colno?: number | undefined
-}
-
-const parseLocation = (text: string): Location => {
-  const evaluated = /\((?:eval at .*\()?([^()]*:\d+:\d+)\)/.exec(text)
-  const match = /^(.*?):(\d+)(?::(\d+))?$/.exec(evaluated?.[1] ?? text)
-  if (match === null) return { path: undefined }
-  const path = toPath(match[1] as string)
-  return path === "<anonymous>" || path === "native" || path === ""
-    ? { path: undefined }
-    : { path, lineno: positive(match[2]), colno: positive(match[3]) }
-}
-
-const positive = (digits: string | undefined): number | undefined => {
-  const number = Number(digits)
-  return number > 0 ? number : undefined
-}
-
-const toPath = (location: string): string => {
-  if (location.startsWith("data:")) return "<data>"
-  if (!location.startsWith("file:")) return location
-  try {
-    return fileURLToPath(location)
-  } catch {
-    return location.slice("file://".length)
-  }
-}
-
 /** `src/users/repo` for a file of the application, `effect/internal/core` for one of a package. */
 const moduleName = (filename: string): string => {
   const dependency = filename.lastIndexOf("node_modules/")
@@ -170,5 +165,12 @@ const moduleName = (filename: string): string => {
 /** The fiber's run loop and the combinators' plumbing, which say nothing about the program. */
 const isRunLoop = (frame: StackFrame): boolean =>
   frame.module !== undefined
-    ? frame.in_app === false && /^effect\/(?:internal\/|Effectable|Utils|Scheduler|Micro)/.test(frame.module)
+    ? frame.in_app === false && INTERNAL.test(frame.module)
     : /^(?:Generator\.next|Iterator\.next)$/.test(frame.function ?? "")
+
+/** `src` where Node maps Effect's own files. */
+const INTERNAL = /^effect\/(?:src\/)?(?:internal\/|Effectable|Utils|Scheduler|Micro)/
+const FIBER = /^effect\/(?:src\/)?internal\/fiberRuntime$/
+
+/** What makes one span of a kind another name than the next, and with it another stack: ids and numbers. */
+const VARYING = /\b(?:\d+|(?=[\w-]*\d)[\da-f]{8,}(?:-[\da-f]{4,})*|(?=\w*\d)(?=\w*[A-Za-z])\w{16,})\b/gi

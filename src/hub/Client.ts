@@ -4,11 +4,13 @@
  */
 import type * as Tracer from "effect/Tracer"
 import { attachmentName, readAttachment } from "../event/apply.js"
-import { addMachine, addScope, addTrace, buildEvent, type Report } from "../event/build.js"
+import { addMachine, addScope, addTrace, addVerdict, buildEvent, type Report } from "../event/build.js"
+import { addDebugImages } from "../event/debugImages.js"
 import { encodeEvent, normalizeEvent, reduceEvent } from "../event/encode.js"
 import { typeOf, valueOf } from "../event/exceptions.js"
-import { failureOf, identitiesOf } from "../event/failure.js"
+import { failureOf, identitiesOf, type Leaf, withoutPrimary } from "../event/failure.js"
 import { describeValue, normalize } from "../event/normalize.js"
+import { judge, type Verdict } from "../event/policy.js"
 import { scrubText } from "../event/scrub.js"
 import { addSpanTags } from "../event/spanTags.js"
 import { StackParser } from "../event/stack.js"
@@ -16,7 +18,7 @@ import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import type { DiscardReason, ItemType } from "../protocol/Category.js"
 import { envelopeUrl, headerDsn } from "../protocol/Dsn.js"
 import type { EnvelopeHeaders } from "../protocol/Envelope.js"
-import type { Attachment, Event, EventId } from "../protocol/Event.js"
+import type { Attachment, Event, EventId, Exception } from "../protocol/Event.js"
 import { makeEventId } from "../protocol/Ids.js"
 import { SDK_NAME, SDK_PACKAGE, SDK_VERSION } from "../protocol/Sdk.js"
 import type { SamplingContext } from "../protocol/Trace.js"
@@ -90,7 +92,8 @@ export class Client implements ScopeOwner {
       projectRoot: options.projectRoot,
       contextLines: options.frameContextLines,
       inAppInclude: options.inAppInclude,
-      inAppExclude: options.inAppExclude
+      inAppExclude: options.inAppExclude,
+      sourceMaps: options.sourceMaps
     })
     this.#sender = {
       ...(options.dsn === undefined ? undefined : { dsn: headerDsn(options.dsn) }),
@@ -347,8 +350,9 @@ export class Client implements ScopeOwner {
     })
   }
 
-  #process(id: EventId, report: Report, place: Place): boolean {
-    if (this.#isIgnored(report)) return this.#drop("event_processor", "ignoreErrors matches it")
+  #process(id: EventId, reported: Report, place: Place): boolean {
+    const report = this.#judged(reported)
+    if (report === undefined) return this.#drop("event_processor", "ignoreErrors or the policy has it ignored")
     const { state } = place
     const spent = this.#spend(report, state, place.now)
     if (spent === undefined) return this.#suppress(report, state)
@@ -363,6 +367,7 @@ export class Client implements ScopeOwner {
     const event = buildEvent(id, report, place.now, this.options, this.parser)
     const raised = recall(report.failure?.primary, state)
     const scope = addScope(event, [this.globalScope, scopeOf(state, raised)], report.context)
+    addVerdict(event, report)
     const span = spanOf(place, report, raised)
     addTrace(event, span, state.propagation)
     if (this.options.spanTags.length > 0) addSpanTags(event, span, this.options.spanTags)
@@ -375,6 +380,7 @@ export class Client implements ScopeOwner {
     const hint = this.#hint(report, scope.attachments)
     const processed = this.#runProcessors(event, hint, integrations, scope.processors)
     if (processed === undefined) return this.#drop("event_processor", "a processor returned null")
+    this.#guard("a debug id", () => addDebugImages(processed))
     return this.#sendOff(processed, hint, report, state)
   }
 
@@ -416,12 +422,37 @@ export class Client implements ScopeOwner {
     return undefined
   }
 
-  #isIgnored(report: Report): boolean {
-    const primary = report.failure?.primary
+  /** The report with the error that matters most of those that are not ignored; `undefined` if all of them are. */
+  #judged(report: Report): Report | undefined {
+    const { failure } = report
+    if (failure?.primary === undefined) {
+      const text = report.message ?? report.logentry?.formatted ?? ""
+      return this.#isIgnored("", text, undefined) ? undefined : report
+    }
+    const verdicts = new Map<Leaf, Verdict>()
+    const verdictOf = (leaf: Leaf): Verdict => {
+      const verdict =
+        verdicts.get(leaf) ?? judge(leaf, this.options.policy, (call) => this.#guard("a rule of the policy", call))
+      verdicts.set(leaf, verdict)
+      return verdict
+    }
+    const left = withoutPrimary(
+      failure,
+      (leaf) => verdictOf(leaf).ignore || this.#isIgnored(typeOf(leaf.error), valueOf(leaf.error), leaf.error)
+    )
+    if (left?.primary === undefined) return undefined
+    const verdict = verdictOf(left.primary)
+    const { mechanism } = report
+    return {
+      ...report,
+      failure: left,
+      verdict,
+      mechanism: verdict.handled === undefined ? mechanism : { ...mechanism, handled: verdict.handled }
+    }
+  }
+
+  #isIgnored(type: string, value: string, error: unknown): boolean {
     if (this.options.ignoreErrors.length === 0) return false
-    const error = primary?.error
-    const type = primary === undefined ? "" : typeOf(error)
-    const value = primary === undefined ? (report.message ?? report.logentry?.formatted ?? "") : valueOf(error)
     const text = type === "" ? value : `${type}: ${value}`
     return this.options.ignoreErrors.some((ignored) => {
       if (typeof ignored === "string") return ignored === type || (ignored !== "" && value.includes(ignored))
@@ -652,8 +683,13 @@ const MAX_TRACE_LENGTH = 2048
 const isErrorEvent = (event: Event, report: Report): boolean =>
   event.exception !== undefined || (report.event !== undefined && (event.level === "error" || event.level === "fatal"))
 
-const hasEscaped = (event: Event): boolean =>
-  event.exception?.values.some(({ mechanism }) => mechanism?.handled === false) === true
+/** Callbacks may have left anything there. */
+const hasEscaped = (event: Event): boolean => {
+  const values: unknown = event.exception?.values
+  return (
+    Array.isArray(values) && (values as Array<Exception | null>).some((value) => value?.mechanism?.handled === false)
+  )
+}
 
 const UNCOUNTED: Spent = { suppressed: 0, since: 0, refund() {} }
 

@@ -7,6 +7,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { type PolicyRule, policyProblem } from "../event/policy.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import { type Dsn, isDsnProblem, parseDsn } from "../protocol/Dsn.js"
 import type { Event } from "../protocol/Event.js"
@@ -53,6 +54,11 @@ export interface Options {
    * `type: message`, or a class (with its subclasses).
    */
   readonly ignoreErrors?: ReadonlyArray<string | RegExp | (abstract new (...args: Array<never>) => unknown)> | undefined
+  /**
+   * What is done with some errors, by their `_tag`, class, HTTP status or a predicate: ignored, or reported with another level,
+   * `handled`, fingerprint or tags. Default: `[]`.
+   */
+  readonly policy?: ReadonlyArray<PolicyRule> | undefined
   /** How long the program may be held up at its end while events are sent. Default: 2 seconds. 0: not at all. */
   readonly shutdownTimeout?: Duration.DurationInput | undefined
   /** Whether personal data that nobody set on purpose may be sent (process arguments, request data). Default: `false`. */
@@ -67,6 +73,11 @@ export interface Options {
   readonly inAppExclude?: ReadonlyArray<string> | undefined
   /** Lines of source before and after each frame of the application. Default: 5. 0 reads no source. */
   readonly frameContextLines?: number | undefined
+  /**
+   * Whether frames of generated code are shown where they were written, by the source map beside the file or in it. Files with a debug
+   * id are left to the server. Default: `true`.
+   */
+  readonly sourceMaps?: boolean | undefined
   /** Paths in frames are relative to it. Default: the working directory. */
   readonly projectRoot?: string | undefined
   /** Whether the SDK says on standard error what it does. Default: `false`. */
@@ -120,6 +131,7 @@ export interface ResolvedOptions {
   readonly beforeSend: Options["beforeSend"]
   readonly beforeBreadcrumb: Options["beforeBreadcrumb"]
   readonly ignoreErrors: NonNullable<Options["ignoreErrors"]>
+  readonly policy: ReadonlyArray<PolicyRule>
   readonly shutdownTimeoutMillis: number
   readonly sendDefaultPii: boolean
   readonly attachStacktrace: boolean
@@ -127,6 +139,7 @@ export interface ResolvedOptions {
   readonly inAppInclude: ReadonlyArray<string>
   readonly inAppExclude: ReadonlyArray<string>
   readonly frameContextLines: number
+  readonly sourceMaps: boolean
   readonly projectRoot: string
   readonly debug: boolean
   readonly defaultIntegrations: boolean
@@ -187,6 +200,7 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
     beforeSend: options.beforeSend,
     beforeBreadcrumb: options.beforeBreadcrumb,
     ignoreErrors: options.ignoreErrors ?? [],
+    policy: options.policy ?? [],
     shutdownTimeoutMillis: timerMillis(options.shutdownTimeout ?? "2 seconds"),
     sendDefaultPii: options.sendDefaultPii ?? false,
     attachStacktrace: options.attachStacktrace ?? false,
@@ -194,6 +208,7 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
     inAppInclude: options.inAppInclude ?? [],
     inAppExclude: options.inAppExclude ?? [],
     frameContextLines: options.frameContextLines ?? 5,
+    sourceMaps: options.sourceMaps ?? true,
     projectRoot: options.projectRoot ?? process.cwd(),
     debug: options.debug ?? false,
     defaultIntegrations: options.defaultIntegrations ?? true,
@@ -275,6 +290,7 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
     "texts, patterns and classes",
     (item) => typeof item === "string" || item instanceof RegExp || typeof item === "function"
   ),
+  policy: policyProblem,
   shutdownTimeout: isDuration,
   sendDefaultPii: isFlag,
   attachStacktrace: isFlag,
@@ -282,6 +298,7 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
   inAppInclude: isListOf("texts", (item) => typeof item === "string"),
   inAppExclude: isListOf("texts", (item) => typeof item === "string"),
   frameContextLines: isCount,
+  sourceMaps: isFlag,
   projectRoot: isText,
   debug: isFlag,
   defaultIntegrations: isFlag,

@@ -3,6 +3,7 @@
  */
 import type { Report } from "../event/build.js"
 import { typeOf, valueOf } from "../event/exceptions.js"
+import type { Exception } from "../protocol/Event.js"
 
 /**
  * For each thing that is reported, by its fingerprint.
@@ -76,8 +77,9 @@ export class Budget {
  */
 export const budgetKey = (report: Report, fingerprint: ReadonlyArray<string> | undefined): string => {
   const explicit = report.event?.fingerprint ?? report.context?.fingerprint ?? fingerprint
-  if (explicit === undefined || explicit.length === 0) return defaultKey(report)
-  return explicit.map((part) => (DEFAULT.test(part) ? defaultKey(report) : part)).join("\n")
+  // Of an event that a user built it may be anything.
+  if (!Array.isArray(explicit) || explicit.length === 0) return defaultKey(report)
+  return explicit.map((part) => (DEFAULT.test(String(part)) ? defaultKey(report) : String(part))).join("\n")
 }
 
 const defaultKey = (report: Report): string => {
@@ -86,7 +88,8 @@ const defaultKey = (report: Report): string => {
     return `${typeOf(primary.error)}\n${shapeOf(valueOf(primary.error))}\n${topFrame(primary.error)}`
   }
   const { event } = report
-  const exception = event?.exception?.values.at(-1)
+  const values: unknown = event?.exception?.values
+  const exception = Array.isArray(values) ? (values.at(-1) as Exception | null | undefined) : undefined
   const text =
     report.message ?? report.logentry?.message ?? exception?.value ?? event?.message ?? event?.logentry?.message ?? ""
   return `${exception?.type ?? ""}\n${shapeOf(String(text))}`

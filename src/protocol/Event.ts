@@ -45,6 +45,8 @@ export interface StackFrame {
   filename?: string | undefined
   abs_path?: string | undefined
   function?: string | undefined
+  /** The name as it was, where `function` is without what varies in it. */
+  raw_function?: string | undefined
   module?: string | undefined
   lineno?: number | undefined
   colno?: number | undefined

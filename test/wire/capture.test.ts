@@ -101,7 +101,8 @@ describe("captureException sends exactly", () => {
         yield* eventOf(Faultline.captureException(error)),
         anEvent({
           exception: { values: [exception("CardDeclined", '{"amount":12,"card":{"last4":"4242"}}')] },
-          contexts: { CardDeclined: { amount: 12, card: { last4: "4242" } } }
+          contexts: { CardDeclined: { amount: 12, card: { last4: "4242" } } },
+          fingerprint: ["{{ default }}", "CardDeclined"]
         })
       )
     })
@@ -195,19 +196,21 @@ describe("captureException sends exactly", () => {
     })
   )
 
-  const others: ReadonlyArray<readonly [thrown: unknown, value: string, contexts?: Json]> = [
-    ["just text", "just text"],
-    [undefined, "undefined"],
-    [null, "null"],
-    [42, "42"],
-    [10n, "[BigInt: 10]"],
-    [Symbol("s"), "[Symbol(s)]"],
-    [{ status: 500 }, '{"status":500}', { Object: { status: 500 } }],
-    [[1, 2], "[1,2]", { Array: { 0: 1, 1: 2 } }]
+  const others: ReadonlyArray<
+    readonly [thrown: unknown, value: string, grouping: ReadonlyArray<string>, contexts?: Json]
+  > = [
+    ["just text", "just text", ["Error", "just text"]],
+    [undefined, "undefined", ["Error", "undefined"]],
+    [null, "null", ["Error", "null"]],
+    [42, "42", ["Error", "<n>"]],
+    [10n, "[BigInt: 10]", ["Error", "[BigInt: <n>]"]],
+    [Symbol("s"), "[Symbol(s)]", ["Error", "[Symbol(s)]"]],
+    [{ status: 500 }, '{"status":500}', ["Object", "status:500", "status"], { Object: { status: 500 } }],
+    [[1, 2], "[1,2]", ["Array"], { Array: { 0: 1, 1: 2 } }]
   ]
   it.scopedLive.each(others)(
     "%s, which is no error, as one with the stack of whoever reports",
-    ([thrown, value, contexts]) =>
+    ([thrown, value, grouping, contexts]) =>
       Effect.gen(function* () {
         const event = yield* eventOf(Effect.suspend(() => Faultline.captureException(thrown)))
         const type =
@@ -216,6 +219,7 @@ describe("captureException sends exactly", () => {
           settleStacks(event, FILE),
           anEvent({
             exception: { values: [{ type, value, mechanism: { ...GENERIC, synthetic: true }, stacktrace: "<stack>" }] },
+            fingerprint: ["{{ default }}", ...grouping],
             ...(contexts === undefined ? undefined : { contexts })
           })
         )
@@ -263,8 +267,16 @@ describe("captureException sends exactly", () => {
       assert.deepStrictEqual(
         settle(event),
         anEvent({
-          exception: { values: [exception("CardDeclined", '{"amount":1,"card":{"last4":"1"}}')] },
-          contexts: { CardDeclined: { amount: 1, card: { last4: "1" } } }
+          exception: {
+            values: [
+              {
+                ...exception("CardDeclined", '{"amount":1,"card":{"last4":"1"}}'),
+                stacktrace: { frames: [{ function: "charge", filename: "<span>", in_app: false }, ...FRAMES] }
+              }
+            ]
+          },
+          contexts: { CardDeclined: { amount: 1, card: { last4: "1" } } },
+          fingerprint: ["{{ default }}", "CardDeclined"]
         })
       )
     })

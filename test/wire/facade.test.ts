@@ -81,7 +81,8 @@ describe("the facade", () => {
             values: [
               { type: "Error", value: "text", mechanism: { ...GENERIC, synthetic: true }, stacktrace: "<stack>" }
             ]
-          }
+          },
+          fingerprint: ["{{ default }}", "Error", "text"]
         }),
         helloEvent(),
         helloEvent({ level: "warning" }),

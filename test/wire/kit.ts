@@ -44,7 +44,7 @@ export const flushed: Effect.Effect<void> = Effect.map(Faultline.flush("10 secon
 
 /** The effect with a hub of its own and an ingest of its own, flushed: what the ingest then has. */
 export const ingestOf = <A, E>(
-  effect: Effect.Effect<A, E, Scope.Scope>,
+  effect: Effect.Effect<A, E, Scope.Scope | Faultline.Hub>,
   options: Faultline.Options = {}
 ): Effect.Effect<Ingest, unknown, Scope.Scope> =>
   Effect.gen(function* () {
@@ -55,14 +55,14 @@ export const ingestOf = <A, E>(
 
 /** The events that the effect leads to, settled. */
 export const eventsOf = <A, E>(
-  effect: Effect.Effect<A, E, Scope.Scope>,
+  effect: Effect.Effect<A, E, Scope.Scope | Faultline.Hub>,
   options: Faultline.Options = {}
 ): Effect.Effect<ReadonlyArray<Json>, unknown, Scope.Scope> =>
   Effect.map(ingestOf(effect, options), (ingest) => ingest.allEvents.map(settle))
 
 /** The one event that the effect leads to, settled. */
 export const eventOf = <A, E>(
-  effect: Effect.Effect<A, E, Scope.Scope>,
+  effect: Effect.Effect<A, E, Scope.Scope | Faultline.Hub>,
   options: Faultline.Options = {}
 ): Effect.Effect<Json, unknown, Scope.Scope> =>
   Effect.map(eventsOf(effect, options), (events) => {

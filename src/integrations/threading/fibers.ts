@@ -10,6 +10,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { responseStatus } from "../../event/failure.js"
 import { refCounted } from "../../hub/patch.js"
 import type { AnyFiber } from "../../scope/fiber.js"
 
@@ -194,17 +195,16 @@ const watchExit = (exit: object, onLook: () => void): (() => void) => {
 
 const CAUSE = "effect_instruction_i0"
 
-const RESPONSE = Symbol.for("@effect/platform/HttpServerResponse")
-
 /**
  * An HTTP handler that fails carries its response along as a defect. A response below 500 (not found, an aborted client) is no
- * crash; above, the response is not what is to be reported.
+ * crash, whatever it answers for; above, the response is not what is to be reported.
  */
 const withoutResponses = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> | undefined => {
   let status: number | undefined
   const stripped = Cause.stripSomeDefects(cause, (defect) => {
-    if (typeof defect !== "object" || defect === null || !(RESPONSE in defect)) return Option.none()
-    status = (defect as { readonly status?: number }).status
+    const own = responseStatus(defect)
+    if (own === undefined) return Option.none()
+    status = own
     return Option.some(defect)
   })
   if (status !== undefined && status < 500) return undefined

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { addSourceContext } from "../../../src/event/source.js"
+import { addSourceContext, beginReading } from "../../../src/event/source.js"
 import type { StackFrame } from "../../../src/protocol/Event.js"
 import { illFormed } from "../support/values.js"
 
@@ -20,6 +20,7 @@ const written = (content: string | Buffer): string => {
 
 const context = (abs_path: string, lineno: number | undefined, lines = 2, colno?: number): StackFrame => {
   const frame: StackFrame = { abs_path, lineno, colno }
+  beginReading()
   addSourceContext(frame, lines)
   return frame
 }

@@ -67,6 +67,47 @@ const options: {
     [[], ["x", /x/, TypeError]],
     ["x", /x/, [5], [null], [{}], null]
   ],
+  policy: [
+    [
+      [],
+      [{ tag: "A", ignore: true }],
+      [{ tag: ["A", "B"], level: "warning", defects: true, ignore: undefined }],
+      [{ class: TypeError, handled: false }],
+      [{ status: 404, fingerprint: ["x"] }],
+      [{ status: [404, "5xx"], tags: { a: 1 } }],
+      [{ when: go, fingerprint: go, tags: go }]
+    ],
+    [
+      null,
+      "x",
+      {},
+      [null],
+      ["x"],
+      [[]],
+      [{}],
+      [{ tag: "A" }],
+      [{ tag: "A", defects: true }],
+      [{ ignore: true }],
+      [{ tag: 5, ignore: true }],
+      [{ tag: [], ignore: true }],
+      [{ class: "A", ignore: true }],
+      [{ status: "6xx", ignore: true }],
+      [{ status: 99, ignore: true }],
+      [{ status: 404.5, ignore: true }],
+      [{ when: true, ignore: true }],
+      [{ tag: "A", ignore: "yes" }],
+      [{ tag: "A", level: "warn" }],
+      [{ tag: "A", handled: 1 }],
+      [{ tag: "A", fingerprint: "x" }],
+      [{ tag: "A", fingerprint: [5] }],
+      [{ tag: "A", tags: ["x"] }],
+      [{ tag: "A", ignored: true }]
+    ]
+  ],
+  sourceMaps: [
+    [true, false],
+    [0, "true", null]
+  ],
   shutdownTimeout: [
     [0, 100, "2 seconds", Duration.seconds(1), [1, 0], 5n],
     ["soon", "2", null, {}, flag, "-", Number.NaN]
@@ -186,6 +227,7 @@ describe("resolveOptions", () => {
       beforeSend: undefined,
       beforeBreadcrumb: undefined,
       ignoreErrors: [],
+      policy: [],
       shutdownTimeoutMillis: 2000,
       sendDefaultPii: false,
       attachStacktrace: false,
@@ -193,6 +235,7 @@ describe("resolveOptions", () => {
       inAppInclude: [],
       inAppExclude: [],
       frameContextLines: 5,
+      sourceMaps: true,
       debug: false,
       defaultIntegrations: true,
       transport: undefined,
