@@ -5,10 +5,20 @@ import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
 import * as Faultline from "effect-faultline"
-import { Ingest, type Json } from "../support/ingest.js"
-import { crumbsIn, flushed, hubAt, settle, withEnvironment } from "./kit.js"
+import type { Json } from "../support/ingest.js"
+import { withEnvironment } from "./kit.js"
+import {
+  baggage,
+  crumb,
+  type Environment,
+  outputOf,
+  running,
+  split,
+  stdio,
+  variables,
+  without
+} from "./subprocessKit.js"
 
 /** Says what environment it was given, and ends as its last argument says. */
 const FOLDER = mkdtempSync(join(tmpdir(), "faultline-"))
@@ -24,7 +34,6 @@ afterAll(() => rmSync(FOLDER, { recursive: true }))
 const NODE = process.execPath
 const MISSING = "no-such-program"
 
-type Environment = Readonly<Record<string, string>>
 interface RunOptions {
   readonly env?: Environment
   readonly cwd?: string
@@ -33,19 +42,7 @@ interface RunOptions {
 /** Runs the child with these arguments: what it has said. */
 type Form = (args: ReadonlyArray<string>, options?: RunOptions) => Effect.Effect<string, unknown>
 
-/** The output of a child, once it is gone for good. */
-const outputOf = (start: () => childProcess.ChildProcess): Effect.Effect<string, unknown> =>
-  Effect.async((resume) => {
-    const child = start()
-    let output = ""
-    child.stdout?.on("data", (chunk) => (output += String(chunk)))
-    child.on("error", (error) => resume(Effect.fail(error)))
-    child.on("close", () => resume(Effect.succeed(output)))
-  })
-
 const command = (args: ReadonlyArray<string>): string => [`"${NODE}"`, `"${CHILD}"`, ...args].join(" ")
-
-const stdio: ["ignore", "pipe", "ignore"] = ["ignore", "pipe", "ignore"]
 
 const asynchronous: Record<string, Form> = {
   spawn: (args, options = {}) => outputOf(() => childProcess.spawn(NODE, [CHILD, ...args], { stdio, ...options })),
@@ -63,34 +60,6 @@ const synchronous: Record<string, Form> = {
     Effect.try(() => String(childProcess.execSync(command(args), { stdio, ...options })))
 }
 const forms = Object.entries({ ...asynchronous, ...synchronous })
-
-/** Runs the effect with `Stdlib` on: the breadcrumbs of an event afterwards, and the trace it is of. */
-const running = <A, E>(
-  effect: Effect.Effect<A, E, Scope.Scope>,
-  options: Faultline.Options = {},
-  integrations: Layer.Layer<never, never, Faultline.Hub> = Faultline.Stdlib.layer()
-) =>
-  Effect.gen(function* () {
-    const ingest = yield* Ingest.start()
-    const result = yield* Effect.zipLeft(effect, Effect.zipRight(Faultline.captureMessage("after"), flushed)).pipe(
-      Effect.provide(integrations.pipe(Layer.provideMerge(hubAt(ingest, options))))
-    )
-    const event = yield* ingest.event()
-    const trace = (event["contexts"] as Record<string, Json>)["trace"] as Json
-    return {
-      result,
-      crumbs: crumbsIn(settle(event)),
-      sentryTrace: `${String(trace["trace_id"])}-${String(trace["span_id"])}`
-    }
-  })
-
-const crumb = (message: string, own: Json = {}): Json => ({
-  timestamp: "<timestamp>",
-  type: "subprocess",
-  category: "subprocess",
-  message,
-  ...own
-})
 
 const ARGS = ["--token", "s3cret", "--password=hunter2", "-v", "--", "plain"]
 
@@ -209,18 +178,22 @@ describe.each(
 })
 
 describe("a subprocess", () => {
-  it.scopedLive("that a signal ends says which", () =>
+  const ways: ReadonlyArray<readonly [who: string, kill: (child: childProcess.ChildProcess) => void, level: Json]> = [
+    ["somebody", ({ pid = 0 }) => void process.kill(pid, "SIGTERM"), { level: "warning" }],
+    ["the program, as it wants", (child) => void child.kill("SIGTERM"), {}]
+  ]
+  it.scopedLive.each(ways)("that a signal of %s ends says which", ([, kill, level]) =>
     Effect.gen(function* () {
       const { crumbs } = yield* running(
         outputOf(() => {
-          const child = childProcess.spawn(NODE, ["-e", "setInterval(() => {}, 1000)"])
-          child.kill("SIGTERM")
+          const child = childProcess.spawn("sleep", ["100"])
+          kill(child)
           return child
         })
       )
       assert.deepStrictEqual(crumbs, [
-        crumb("node -e [Filtered]"),
-        crumb("node was ended by SIGTERM", { level: "warning", data: { signal: "SIGTERM" } })
+        crumb("sleep [Filtered]"),
+        crumb("sleep was ended by SIGTERM", { ...level, data: { signal: "SIGTERM" } })
       ])
     })
   )
@@ -319,40 +292,3 @@ describe("node:child_process", () => {
     })
   )
 })
-
-/** What of an environment is ours, and what is not. */
-function split(environment: Environment) {
-  const isOurs = ([name]: readonly [string, string]): boolean => /^(?:SENTRY|SUBPROCESS|FAULTLINE)_/.test(name)
-  const entries = Object.entries(environment)
-  return {
-    added: Object.fromEntries(entries.filter(isOurs)) as Record<string, string>,
-    others: Object.fromEntries(entries.filter((entry) => !isOurs(entry)))
-  }
-}
-
-/** Without what shells and `fork` put into an environment. */
-function without(environment: Environment): Environment {
-  const {
-    NODE_CHANNEL_FD: _,
-    NODE_CHANNEL_SERIALIZATION_MODE: __,
-    OLDPWD: ___,
-    PWD: ____,
-    SHLVL: _____,
-    _: ______,
-    ...rest
-  } = environment
-  return rest
-}
-
-function baggage(sentryTrace: string): string {
-  return `sentry-trace_id=${sentryTrace.slice(0, 32)},sentry-public_key=public,sentry-environment=production`
-}
-
-function variables(sentryTrace: string): Environment {
-  return {
-    SENTRY_TRACE: sentryTrace,
-    SENTRY_BAGGAGE: baggage(sentryTrace),
-    SUBPROCESS_SENTRY_TRACE: sentryTrace,
-    SUBPROCESS_BAGGAGE: baggage(sentryTrace)
-  }
-}

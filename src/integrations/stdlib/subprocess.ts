@@ -56,7 +56,7 @@ const noting = (original: Spawning["spawn"], isActive: () => boolean): Spawning[
       // What is running may have other errors; how it ends is still to come.
       if (this.pid === undefined) started.failed(codeOf(error))
     })
-    this.on("exit", (code, signal) => started.ended(code, signal))
+    this.on("exit", (code, signal) => started.ended(code, signal, { wanted: this.killed && signal !== null }))
     try {
       return original.call(this, withPairs(options, started))
     } catch (error) {
@@ -197,10 +197,16 @@ class Subprocess {
     this.#record(`${this.name} could not be run: ${code}`, "error", { code })
   }
 
-  ended(code: number | null, signal: string | null, error?: string): void {
+  /** @param wanted by the program, which has sent the signal itself */
+  ended(
+    code: number | null,
+    signal: string | null,
+    { error, wanted = false }: { readonly error?: string | undefined; readonly wanted?: boolean } = {}
+  ): void {
     if (code === 0 && error === undefined) return
     const how = code === null ? `was ended by ${signal ?? "a signal"}` : `exited with code ${code}`
-    this.#record(`${this.name} ${how}${error === undefined ? "" : ` (${error})`}`, "warning", {
+    const why = error === undefined ? "" : ` (${error})`
+    this.#record(`${this.name} ${how}${why}`, wanted ? undefined : "warning", {
       ...(code === null ? { signal } : { exit_code: code }),
       ...(error === undefined ? undefined : { code: error })
     })
@@ -210,7 +216,7 @@ class Subprocess {
     if (status === undefined && error === undefined) return
     const code = error === undefined ? undefined : readCode(error)
     if (error !== undefined && (pid === undefined || pid === 0)) this.failed(code ?? codeOf(error))
-    else this.ended(status ?? null, signal ?? null, code)
+    else this.ended(status ?? null, signal ?? null, { error: code })
   }
 
   #record(message: string, level: "warning" | "error" | undefined, data: Record<string, unknown>): void {
