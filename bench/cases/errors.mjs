@@ -10,18 +10,20 @@ const FIRST_BATCHES = 5
 const WARMUP_BATCHES = 95
 const BATCHES = 50
 const FRAMES = 10
+/** The same few errors, thousands of times, are a loop that has gone wrong, and would be held back. */
+const unlimited = { budget: false }
 
 export const title = "CPU per captured error"
 
 export const samples = {
-  faultline: () => sent(FRAMES, async (options) => throughFacade(await openFaultline(options))),
+  faultline: () => sent(FRAMES, async (options) => throughFacade(await openFaultline({ ...options, ...unlimited }))),
   faultlineInFiber: () => sent(FRAMES, throughFiber),
   sentry: () => sent(FRAMES, async (options) => throughFacade(await openSentry(options))),
   faultlineNoSource: () =>
-    sent(0, async (options) => throughFacade(await openFaultline({ ...options, frameContextLines: 0 }))),
+    sent(0, async (options) => throughFacade(await openFaultline({ ...options, ...unlimited, frameContextLines: 0 }))),
   sentryNoSource: () =>
     sent(0, async (options) => throughFacade(await openSentry({ ...options, integrations: withoutSource }))),
-  faultlineDropped: () => dropped(openFaultline),
+  faultlineDropped: () => dropped((options) => openFaultline({ ...options, ...unlimited })),
   sentryDropped: () => dropped(openSentry)
 }
 
@@ -59,7 +61,7 @@ const throughFacade = (sdk) => ({
 
 const throughFiber = async (options) => {
   const { Effect, ManagedRuntime } = await import("effect")
-  const { Faultline, layer } = await loadFaultline(options)
+  const { Faultline, layer } = await loadFaultline({ ...options, ...unlimited })
   const runtime = ManagedRuntime.make(layer)
   const fails = (number) => Effect.try({ try: () => checkout(number), catch: (error) => error })
   return {

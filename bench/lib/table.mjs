@@ -18,10 +18,16 @@ const pad = (cell, width, column) =>
 const cellsOf = (row) => [
   row.what,
   quantity(row.ours, row.unit),
-  quantity(row.peer, row.unit),
-  `${row.ratio.toFixed(3)} (${row.min.toFixed(2)}–${row.max.toFixed(2)})`,
-  row.target === undefined ? "–" : `≤ ${row.target.toFixed(2)}`,
+  row.peer === undefined ? "–" : quantity(row.peer, row.unit),
+  row.ratio === undefined ? "–" : `${row.ratio.toFixed(3)} (${row.min.toFixed(2)}–${row.max.toFixed(2)})`,
+  targetOf(row),
   row.problems.length > 0 ? `NO: ${row.problems.join("; ")}` : row.ok === undefined ? "–" : row.ok ? "yes" : "NO"
 ]
+
+const targetOf = ({ atLeast, atMost, target, unit }) => {
+  if (target !== undefined) return `≤ ${target.toFixed(2)}`
+  if (atMost !== undefined) return `≤ ${atMost} ${unit}`
+  return atLeast === undefined ? "–" : `≥ ${atLeast} ${unit}`
+}
 
 const quantity = (value, unit) => `${value.toFixed(value < 100 ? 1 : 0)} ${unit}`

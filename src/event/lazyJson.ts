@@ -16,14 +16,15 @@ export const setLazyField = (event: Event, key: keyof Event, json: string): void
 export const stringifyEvent = (event: Event): string => {
   const fields = (event as Lazy)[UNREAD]
   if (fields === undefined || fields.size === 0 || Object.isFrozen(event)) return JSON.stringify(event)
-  const { ...rest } = Object.getOwnPropertyDescriptors(event) as Record<string, PropertyDescriptor>
+  const rest: Record<string, unknown> = {}
   let lazy = ""
-  for (const [key, json] of fields) {
-    // A callback may have deleted it.
-    if (rest[key]?.get !== undefined) lazy += `,${JSON.stringify(key)}:${json}`
-    delete rest[key]
+  for (const key of Object.keys(event) as Array<keyof Event>) {
+    const json = fields.get(key)
+    // A callback may have put something else there.
+    if (json === undefined || Object.getOwnPropertyDescriptor(event, key)?.get === undefined) rest[key] = event[key]
+    else lazy += `,${JSON.stringify(key)}:${json}`
   }
-  return `${JSON.stringify(Object.defineProperties({}, rest)).slice(0, -1)}${lazy}}`
+  return `${JSON.stringify(rest).slice(0, -1)}${lazy}}`
 }
 
 /** What was not asked for yet. Not in a WeakMap: an event that comes wrapped in a proxy is still that event. */

@@ -1,0 +1,12 @@
+// A program that has nothing left to do: says when it has come to its end, in milliseconds since the epoch.
+import { writeSync } from "node:fs"
+import { openFaultline, openSentry, overNetwork } from "./sdks.mjs"
+
+const [sdk, how] = process.argv.slice(2)
+if (sdk === "faultline") await openFaultline(overNetwork)
+if (sdk === "sentry") await openSentry(overNetwork)
+
+setTimeout(() => {
+  writeSync(3, String(performance.timeOrigin + performance.now()))
+  if (how === "exit") process.exit(0)
+}, 50)
