@@ -37,6 +37,7 @@ import { unowned } from "./scope/ScopeState.js"
 import { ScopeWriter } from "./scope/ScopeWriter.js"
 import { traceHeaders } from "./scope/snapshot.js"
 
+export * as logger from "./hub/Logger.js"
 export { Spool, type SpoolOptions } from "./transport/Spool.js"
 
 /**

@@ -35,6 +35,7 @@ import { profiles } from "../transport/profiles.js"
 import type { Spool } from "../transport/Spool.js"
 import { openSilently, type Sender, type Transport } from "../transport/Transport.js"
 import { Budget, budgetKey, type Spent } from "./budget.js"
+import { FAILED, Logs } from "./Logs.js"
 import type { ResolvedOptions } from "./Options.js"
 import { type Admission, type Registration, Registry } from "./Registry.js"
 
@@ -56,6 +57,8 @@ export class Client implements ScopeOwner {
   readonly outcomes: Outcomes
   readonly delivery: Delivery | undefined
   readonly debug: Debug
+  /** Where structured logs go, if they are wanted. */
+  readonly logs: Logs | undefined
   readonly parser: StackParser
   /** The global scope of this hub. */
   globalScope: ScopeData.ScopeData
@@ -100,6 +103,10 @@ export class Client implements ScopeOwner {
       sdk: { name: SDK_NAME, version: SDK_VERSION }
     }
     this.delivery = this.#openDelivery(transport, spool)
+    this.logs =
+      options.enableLogs && this.delivery !== undefined
+        ? new Logs(this, (name, call) => this.#callback(name, call, FAILED))
+        : undefined
     this.debug(options.dsn === undefined ? "no DSN: nothing will be sent" : `opened for ${String(options.dsn)}`)
   }
 
@@ -218,8 +225,9 @@ export class Client implements ScopeOwner {
     return stop
   }
 
-  /** Has integrations hand over what they hold back. */
+  /** Hands over what is held back: logs, and what integrations hold back. */
   handOver(isLast: boolean): void {
+    this.logs?.flush()
     for (const { hooks, name } of this.registry.having("onFlush")) {
       this.attempt(`onFlush of the integration "${name}"`, () => hooks.onFlush?.(isLast))
     }
@@ -256,6 +264,7 @@ export class Client implements ScopeOwner {
     this.isOpen = false
     this.registry.close()
     for (const takeBack of this.#takeBack.splice(0)) takeBack()
+    this.logs?.close()
     this.delivery?.close()
     this.debug("closed")
   }
@@ -740,8 +749,6 @@ const dataOf = (data: Record<string, unknown>): Record<string, unknown> | undefi
 }
 
 const MAX_MESSAGE_LENGTH = 8192
-
-const FAILED = Symbol("failed")
 
 const isEvent = (value: unknown): value is Event => isRecord(value) && Object.keys(value).length > 0
 

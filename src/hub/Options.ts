@@ -11,6 +11,7 @@ import { type PolicyRule, policyProblem } from "../event/policy.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import { type Dsn, isDsnProblem, parseDsn } from "../protocol/Dsn.js"
 import type { Event } from "../protocol/Event.js"
+import type { Log } from "../protocol/Log.js"
 import type { EventHint } from "../scope/EventHint.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
 import { type Profile, profiles } from "../transport/profiles.js"
@@ -49,6 +50,16 @@ export interface Options {
    * time are recorded.
    */
   readonly beforeBreadcrumb?: ((breadcrumb: Breadcrumb, hint: BreadcrumbHint) => Breadcrumb | null) | undefined
+  /**
+   * Whether structured logs are sent: what `Effect.log` and its siblings write, as far as the integration `Logging` lets it through
+   * (`logsLevel`), and what the facade's `logger` does. Default: `false`.
+   */
+  readonly enableLogs?: boolean | undefined
+  /**
+   * The last word on every structured log: it returns the log, changed or not, or `null` to drop it. If it throws, what leaves is
+   * the log without anything that can hold user data.
+   */
+  readonly beforeSendLog?: ((log: Log) => Log | null) | undefined
   /**
    * Errors that are not reported: a text that is the error's type (`_tag` or name) or part of its message, a pattern for
    * `type: message`, or a class (with its subclasses).
@@ -130,6 +141,8 @@ export interface ResolvedOptions {
   readonly maxBreadcrumbs: number
   readonly beforeSend: Options["beforeSend"]
   readonly beforeBreadcrumb: Options["beforeBreadcrumb"]
+  readonly enableLogs: boolean
+  readonly beforeSendLog: Options["beforeSendLog"]
   readonly ignoreErrors: NonNullable<Options["ignoreErrors"]>
   readonly policy: ReadonlyArray<PolicyRule>
   readonly shutdownTimeoutMillis: number
@@ -199,6 +212,8 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
     maxBreadcrumbs: options.maxBreadcrumbs ?? 100,
     beforeSend: options.beforeSend,
     beforeBreadcrumb: options.beforeBreadcrumb,
+    enableLogs: options.enableLogs ?? false,
+    beforeSendLog: options.beforeSendLog,
     ignoreErrors: options.ignoreErrors ?? [],
     policy: options.policy ?? [],
     shutdownTimeoutMillis: timerMillis(options.shutdownTimeout ?? "2 seconds"),
@@ -286,6 +301,8 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
   maxBreadcrumbs: isCount,
   beforeSend: isFunction,
   beforeBreadcrumb: isFunction,
+  enableLogs: isFlag,
+  beforeSendLog: isFunction,
   ignoreErrors: isListOf(
     "texts, patterns and classes",
     (item) => typeof item === "string" || item instanceof RegExp || typeof item === "function"

@@ -5,14 +5,15 @@ import type { Report } from "../event/build.js"
 import type { MechanismInput } from "../event/exceptions.js"
 import { failureOf, failureOfCause, isCause } from "../event/failure.js"
 import type { EventId } from "../protocol/Event.js"
-import { branchOf, type Carrier, Cell, replaceState, stateOf } from "../scope/carrier.js"
+import { branchOf, type Carrier, Cell, replaceState, silent, stateOf } from "../scope/carrier.js"
 import { fiberNow } from "../scope/fiber.js"
 import * as ScopeData from "../scope/ScopeData.js"
 import type { ScopeState } from "../scope/ScopeState.js"
 import type { Client, Place } from "./Client.js"
 
-/** The hub that a scope reports to. @internal */
-export const clientOf = (state: ScopeState): Client | undefined => state.owner as Client | undefined
+/** The hub that a scope reports to. (What the SDK itself sets in motion has an owner, but reports to nobody.) @internal */
+export const clientOf = ({ owner }: ScopeState): Client | undefined =>
+  owner === silent.owner ? undefined : (owner as Client | undefined)
 
 /** @internal */
 export const placeOf = (carrier: Carrier, state: ScopeState = stateOf(carrier)): Place =>

@@ -1,5 +1,5 @@
 /**
- * What the program logs: as breadcrumbs, and from `Error` on as events.
+ * What the program logs: as breadcrumbs, from `Error` on as events, and, where that is wanted, as structured logs.
  *
  * @since 0.1.0
  */
@@ -26,10 +26,17 @@ export interface Options {
   /** The least level of log lines that become events; `null`: none do. Default: `Error`. */
   readonly eventLevel?: LogLevel.LogLevel | LogLevel.Literal | null | undefined
   /**
-   * Loggers (values of the annotation `logger`; `effect` where there is none; `console`) whose lines become neither; `*` stands
-   * for any characters, `?` for one. Default: none.
+   * The least level of log lines that become structured logs, where the hub's `enableLogs` is on; `null`: none do. Default:
+   * `Info`.
+   */
+  readonly logsLevel?: LogLevel.LogLevel | LogLevel.Literal | null | undefined
+  /**
+   * Loggers (values of the annotation `logger`; `effect` where there is none; `console`) whose lines become neither breadcrumbs
+   * nor events; `*` stands for any characters, `?` for one. Default: none.
    */
   readonly ignoreLoggers?: ReadonlyArray<string> | undefined
+  /** The same for structured logs; independent of `ignoreLoggers`. Default: none. */
+  readonly ignoreLoggersInLogs?: ReadonlyArray<string> | undefined
   /**
    * What becomes of lines that are written to `console` by something else than Effect's loggers; `false`: nothing, and the
    * console is left as it is. Default: breadcrumbs from `level` on, no events.
@@ -49,6 +56,8 @@ export interface ConsoleOptions {
   readonly level?: LogLevel.LogLevel | LogLevel.Literal | null | undefined
   /** The least level of what becomes an event; `null`: nothing does. Default: `null`. */
   readonly eventLevel?: LogLevel.LogLevel | LogLevel.Literal | null | undefined
+  /** The least level of what becomes a structured log, where `enableLogs` is on; `null`: nothing does. Default: `null`. */
+  readonly logsLevel?: LogLevel.LogLevel | LogLevel.Literal | null | undefined
 }
 
 /**
@@ -67,15 +76,18 @@ export interface ConsoleOptions {
  * }).pipe(Layer.provideMerge(Hub.layerConfig()))
  */
 export const layer = (options: Options = {}): Integration.IntegrationLayer => {
-  const { isIgnored, ofConsole, ofEffect } = resolve(options)
+  const { ignores, ofConsole, ofEffect } = resolve(options)
   return Integration.make("logging", ({ client }) =>
     Effect.sync(() => {
       const record = (carrier: Carrier, level: LogLevel.LogLevel, least: Thresholds, make: () => Line): void => {
-        if (!reaches(level, least.event) && !reaches(level, least.breadcrumb)) return
+        const isLog = client.logs !== undefined && reaches(level, least.log)
+        if (!isLog && !reaches(level, least.event) && !reaches(level, least.breadcrumb)) return
         const line = make()
-        if (isIgnored(line.spoken.logger)) return
-        if (reaches(level, least.event)) captureAt(carrier, line.report())
-        if (reaches(level, least.breadcrumb)) addBreadcrumb(client, carrier, line)
+        if (!ignores.inEvents(line.spoken.logger)) {
+          if (reaches(level, least.event)) captureAt(carrier, line.report())
+          if (reaches(level, least.breadcrumb)) addBreadcrumb(client, carrier, line)
+        }
+        if (isLog && !ignores.inLogs(line.spoken.logger)) client.logs?.add(line.log(), placeOf(carrier))
       }
       return {
         onLog(options, fiber) {
@@ -97,6 +109,7 @@ export const layer = (options: Options = {}): Integration.IntegrationLayer => {
 interface Thresholds {
   readonly breadcrumb: Threshold
   readonly event: Threshold
+  readonly log: Threshold
 }
 
 const addBreadcrumb = (client: Client, carrier: Carrier, line: Line): void =>
@@ -104,27 +117,37 @@ const addBreadcrumb = (client: Client, carrier: Carrier, line: Line): void =>
 
 /** Throws an `OptionsError` for what cannot be used. */
 const resolve = (options: Options) => {
-  known(options, "", ["level", "eventLevel", "ignoreLoggers", "console"])
-  const { console = true, ignoreLoggers = [] } = options
-  if (!Array.isArray(ignoreLoggers) || !ignoreLoggers.every((name) => typeof name === "string")) {
-    throw new OptionsError({ option: "ignoreLoggers", reason: "must be a list of texts" })
-  }
+  known(options, "", ["level", "eventLevel", "logsLevel", "ignoreLoggers", "ignoreLoggersInLogs", "console"])
   const ofEffect: Thresholds = {
     breadcrumb: threshold("level", options.level, LogLevel.Info),
-    event: threshold("eventLevel", options.eventLevel, LogLevel.Error)
+    event: threshold("eventLevel", options.eventLevel, LogLevel.Error),
+    log: threshold("logsLevel", options.logsLevel, LogLevel.Info)
   }
-  return { isIgnored: matching(ignoreLoggers), ofEffect, ofConsole: consoleThresholds(console, ofEffect) }
+  return {
+    ofEffect,
+    ofConsole: consoleThresholds(options.console === undefined ? true : options.console, ofEffect),
+    ignores: {
+      inEvents: matching(names("ignoreLoggers", options.ignoreLoggers)),
+      inLogs: matching(names("ignoreLoggersInLogs", options.ignoreLoggersInLogs))
+    }
+  }
 }
 
 const consoleThresholds = (given: boolean | ConsoleOptions, ofEffect: Thresholds): Thresholds | undefined => {
   if (given === false) return undefined
   const options = given === true ? {} : given
-  known(options, "console.", ["level", "eventLevel"])
+  known(options, "console.", ["level", "eventLevel", "logsLevel"])
   const thresholds = {
     breadcrumb: threshold("console.level", options.level, ofEffect.breadcrumb),
-    event: threshold("console.eventLevel", options.eventLevel, null)
+    event: threshold("console.eventLevel", options.eventLevel, null),
+    log: threshold("console.logsLevel", options.logsLevel, null)
   }
-  return thresholds.breadcrumb === null && thresholds.event === null ? undefined : thresholds
+  return Object.values(thresholds).every((least) => least === null) ? undefined : thresholds
+}
+
+const names = (option: string, given: ReadonlyArray<string> = []): ReadonlyArray<string> => {
+  if (Array.isArray(given) && given.every((name) => typeof name === "string")) return given
+  throw new OptionsError({ option, reason: "must be a list of texts" })
 }
 
 const known = (options: unknown, prefix: string, names: ReadonlyArray<string>): void => {

@@ -12,6 +12,7 @@ import { Hub } from "../hub/Hub.js"
 import type { DsnError, Options, OptionsError } from "../hub/Options.js"
 import { type ParsedEnvelope, parseEnvelope } from "../protocol/Envelope.js"
 import type { Event } from "../protocol/Event.js"
+import type { SerializedLog } from "../protocol/Log.js"
 import type { Sender, Transport } from "../transport/Transport.js"
 
 /**
@@ -84,6 +85,11 @@ export class TestHub extends Context.Tag("effect-faultline/testing/TestHub")<Tes
     Effect.flatMap(TestHub, ({ events }) => events)
   )
 
+  /** The structured logs written so far (with the option `enableLogs`), oldest first. */
+  static readonly logs: Effect.Effect<ReadonlyArray<SerializedLog>, never, TestHub> = Effect.suspend(() =>
+    Effect.map(TestHub.envelopes, logsOf)
+  )
+
   /** The envelopes they came in. */
   static readonly envelopes: Effect.Effect<ReadonlyArray<ParsedEnvelope>, never, TestHub> = Effect.suspend(() =>
     Effect.flatMap(TestHub, ({ envelopes }) => envelopes)
@@ -139,6 +145,13 @@ const memoryTransport = (envelopes: Array<ParsedEnvelope>): Transport.Service =>
 const eventsOf = (envelopes: ReadonlyArray<ParsedEnvelope>): ReadonlyArray<Event> =>
   envelopes.flatMap(({ items }) =>
     items.filter(({ headers }) => headers.type === "event").map(({ payload }) => payload as Event)
+  )
+
+const logsOf = (envelopes: ReadonlyArray<ParsedEnvelope>): ReadonlyArray<SerializedLog> =>
+  envelopes.flatMap(({ items }) =>
+    items.flatMap(({ headers, payload }) =>
+      headers.type === "log" ? (payload as { readonly items: ReadonlyArray<SerializedLog> }).items : []
+    )
   )
 
 const labelsOf = (event: Event): Array<string> => {

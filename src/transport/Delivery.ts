@@ -9,6 +9,7 @@ import {
   encodeItem,
   splitEnvelope
 } from "../protocol/Envelope.js"
+import { logBytes } from "../protocol/Log.js"
 import { type Debug, describeError } from "./debug.js"
 import { Fifo } from "./Fifo.js"
 import type { Outcomes } from "./Outcomes.js"
@@ -154,18 +155,25 @@ export class Delivery {
     return this.pending - reports - this.#reportsWaiting
   }
 
+  /** Whether what is offered leaves at once, since nothing asynchronous runs any more. */
+  get isExiting(): boolean {
+    return this.#exit !== undefined
+  }
+
   /**
    * Calls back once everything offered so far is answered, or (`false`) has to stay in the spool, since the network is down; the
    * function it returns forgets the callback.
+   *
+   * @param inHurry whether somebody waits for it
    */
-  whenSettled(callback: (settled: boolean) => void): () => void {
+  whenSettled(callback: (settled: boolean) => void, inHurry = true): () => void {
     const waiter = { upTo: this.#offered, callback }
     if (this.#oldestPending > waiter.upTo) {
       callback(true)
       return () => {}
     }
     this.#waiters.add(waiter)
-    this.#tryAgain()
+    if (inHurry) this.#tryAgain()
     return () => void this.#waiters.delete(waiter)
   }
 
@@ -500,7 +508,9 @@ export class Delivery {
   #allowed(parts: ReadonlyArray<Part>): ReadonlyArray<Part> {
     if (this.#limits.size === 0) return parts
     const now = performance.now()
-    const isLimited = (part: Part): boolean => limitedUntil(this.#limits, part.category, now) !== undefined
+    const isLimited = (part: Part): boolean =>
+      limitedUntil(this.#limits, part.category, now) !== undefined ||
+      (part.logBytes !== undefined && limitedUntil(this.#limits, "log_byte", now) !== undefined)
     // An attachment is nothing without its event.
     const withEvent = parts.some((part) => part.type === "event" && isLimited(part))
     const limited = parts.filter((part) => isLimited(part) || (withEvent && part.type === "attachment"))
@@ -520,7 +530,10 @@ export class Delivery {
   }
 
   #discard(reason: LossReason | "ratelimit_backoff", parts: ReadonlyArray<Part>): void {
-    for (const part of parts) this.config.outcomes.record(reason, part.category, part.quantity)
+    for (const { category, logBytes, quantity } of parts) {
+      this.config.outcomes.record(reason, category, quantity)
+      if (logBytes !== undefined) this.config.outcomes.record(reason, "log_byte", logBytes)
+    }
   }
 
   get #oldestPending(): number {
@@ -560,6 +573,8 @@ interface Part {
   readonly type: ItemType
   readonly category: Category
   readonly quantity: number
+  /** Of an item of logs: servers count these, too. */
+  readonly logBytes?: number | undefined
   readonly bytes: Held
 }
 
@@ -575,12 +590,17 @@ interface Waiting {
   readonly report: ReadonlyArray<DiscardedEvents> | undefined
 }
 
-const frame = ({ category, headers, quantity }: CountedItem, bytes: Held): Part => ({
+const frame = ({ category, headers, payload, quantity }: CountedItem, bytes: Held): Part => ({
   type: headers.type,
   category,
   quantity,
+  ...countedBytes(headers.type, Buffer.byteLength(payload), quantity),
   bytes
 })
+
+/** Of logs also the bytes count. */
+const countedBytes = (type: string, payloadBytes: number, quantity: number): Pick<Part, "logBytes"> | undefined =>
+  type === "log" ? { logBytes: logBytes(payloadBytes, quantity) } : undefined
 
 const makeWaiting = (
   headers: EnvelopeHeaders,
@@ -602,12 +622,16 @@ const readStored = (bytes: Uint8Array): Waiting => {
   if (items.length === 0) throw new RangeError("envelope: it is empty")
   return makeWaiting(
     headers,
-    items.map(({ framed, headers, payload }) => ({
-      type: headers.type as ItemType,
-      category: categoryOf(headers.type),
-      quantity: Number(headers["item_count"] ?? (headers.type === "attachment" ? payload.byteLength : 1)),
-      bytes: framed
-    }))
+    items.map(({ framed, headers, payload }) => {
+      const quantity = Number(headers["item_count"] ?? (headers.type === "attachment" ? payload.byteLength : 1))
+      return {
+        type: headers.type as ItemType,
+        category: categoryOf(headers.type),
+        quantity,
+        ...countedBytes(headers.type, payload.byteLength, quantity),
+        bytes: framed
+      }
+    })
   )
 }
 

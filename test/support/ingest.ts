@@ -390,6 +390,12 @@ const problemsOf = ({ headers, items }: FramedEnvelope): Array<string> => {
     [items.length > 0, "an envelope without items"],
     [types.every((type) => ITEM_KEYS[type] !== undefined), `an item of an unknown type: ${types.join(", ")}`],
     [types.filter((type) => type === "event").length <= 1, "two events in one envelope"],
+    [types.filter((type) => type === "log").length <= 1, "two items of logs in one envelope"],
+    [!types.includes("log") || headers["trace"] === undefined, "logs, which may be of several traces, with a trace"],
+    [
+      items.every(({ headers, json }) => headers["type"] !== "log" || isContainer(headers, json)),
+      "an item of logs that does not hold as many as it says, or too many"
+    ],
     [event !== undefined || !types.includes("attachment"), "an attachment without an event"],
     [subset(headers, ENVELOPE_KEYS), `unknown envelope headers: ${Object.keys(headers).join(", ")}`],
     [
@@ -428,6 +434,18 @@ const problemsOf = ({ headers, items }: FramedEnvelope): Array<string> => {
   return claims.flatMap(([holds, what]) => (holds ? [] : [what]))
 }
 
+/** Servers drop what is no container by the letter. */
+const isContainer = (headers: Json, json: Json | undefined): boolean => {
+  const logs = json?.["items"]
+  return (
+    headers["content_type"] === "application/vnd.sentry.items.log+json" &&
+    Array.isArray(logs) &&
+    logs.length === headers["item_count"] &&
+    logs.length >= 1 &&
+    logs.length <= 100
+  )
+}
+
 /** Where our own parser reads something else. */
 const disagreements = (framed: FramedEnvelope, parsed: ParsedEnvelope): Array<string> => {
   const items = framed.items.map(({ bytes, headers, json }) => ({ headers, payload: json ?? bytes }))
@@ -442,6 +460,7 @@ const ITEM_KEYS: Record<string, ReadonlyArray<string>> = {
   client_report: ["type", "length"],
   session: ["type", "length"],
   sessions: ["type", "length"],
+  log: ["type", "length", "item_count", "content_type"],
   attachment: ["type", "length", "filename", "content_type", "attachment_type"]
 }
 const EVENT_KEYS = (

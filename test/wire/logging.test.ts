@@ -751,6 +751,35 @@ describe("a line from inside a callback", () => {
     })
   )
 
+  it.scopedLive("of a transport is the transport's own affair", () =>
+    Effect.gen(function* () {
+      const output = yield* muted
+      const sent: Array<string> = []
+      const talkative = Faultline.Transport.layer((envelope) =>
+        Effect.gen(function* () {
+          yield* Effect.logError("sending")
+          yield* Faultline.captureMessage("sending")
+          yield* Faultline.setTag("sending", 1)
+          yield* Effect.sync(() => {
+            console.error("sending")
+            Facade.logger.error("sending")
+          })
+          sent.push(Buffer.from(envelope).toString())
+          return { status: 200 }
+        })
+      )
+      const hub = Faultline.Hub.layer({ dsn: "http://key@127.0.0.1/1", enableLogs: true })
+      yield* Effect.logError("line").pipe(
+        Effect.zipRight(flushed),
+        Effect.provide(Faultline.Logging.layer({ console: { eventLevel: "All" } }).pipe(Layer.provideMerge(hub))),
+        Effect.provide(talkative)
+      )
+      assert.lengthOf(sent, 2, "the event and the log of the line")
+      assert.notInclude(sent.join(""), "sending")
+      assert.include(output.flat(), "sending")
+    })
+  )
+
   it.scopedLive("that hears of log lines is not heard", () =>
     Effect.gen(function* () {
       const ingest = yield* Ingest.start()

@@ -4,16 +4,18 @@
 import type * as Cause from "effect/Cause"
 import type * as LogLevel from "effect/LogLevel"
 import type { Report } from "../../event/build.js"
-import { isError } from "../../event/exceptions.js"
+import { isError, typeOf, valueOf } from "../../event/exceptions.js"
 import { type Failure, failureOf, failureOfCause } from "../../event/failure.js"
 import { normalize } from "../../event/normalize.js"
 import { scrubText } from "../../event/scrub.js"
+import { describe } from "../../event/text.js"
+import type { LogInput } from "../../hub/Logs.js"
 import type { Breadcrumb } from "../../protocol/Breadcrumb.js"
-import { levelOf } from "./levels.js"
-import { describe } from "./text.js"
+import { levelOf, severityOf } from "./levels.js"
 
 /** What a line consists of. @internal */
 export interface Spoken {
+  readonly source: "effect" | "console"
   readonly logger: string
   readonly level: LogLevel.LogLevel
   readonly parts: ReadonlyArray<unknown>
@@ -69,6 +71,28 @@ export class Line {
             }
           }),
       context: { extra: this.#addTo({}) }
+    }
+  }
+
+  log(): LogInput {
+    const { annotations, fiberId, level, logger, parts, source, spans, text } = this.spoken
+    const attributes: Record<string, unknown> = { "logger.name": logger }
+    if (fiberId !== undefined) attributes["fiberId"] = fiberId
+    for (const [label, millis] of Object.entries(spans ?? {})) attributes[`logSpan.${label}`] = millis
+    const error = this.failure?.primary?.error
+    if (error !== undefined) {
+      attributes["exception.type"] = typeOf(error)
+      attributes["exception.message"] = valueOf(error)
+    }
+    const { logger: _, ...own } = annotations
+    const [template, ...params] = parts
+    return {
+      level: severityOf(level),
+      message: text === "" && error !== undefined ? describe(error) : text,
+      template: typeof template === "string" ? template : undefined,
+      params,
+      origin: `auto.log.${source}`,
+      attributes: Object.assign(attributes, own)
     }
   }
 

@@ -5,13 +5,13 @@
 import { stripVTControlCharacters } from "node:util"
 import * as LogLevel from "effect/LogLevel"
 import { callSite } from "../../event/stack.js"
+import { formatted } from "../../event/text.js"
 import type { Client } from "../../hub/Client.js"
 import { isLogging } from "../../hub/logHook.js"
 import { patchMethod, refCounted } from "../../hub/patch.js"
 import { clientOf } from "../../hub/report.js"
 import { type Carrier, currentCarrier, stateOf } from "../../scope/carrier.js"
 import { Line } from "./Line.js"
-import { formatted } from "./text.js"
 
 /** @internal */
 export type OnLine = (level: LogLevel.LogLevel, line: () => Line, carrier: Carrier) => void
@@ -87,6 +87,7 @@ type AnyFunction = (...args: Array<never>) => unknown
 const lineOf = (name: string, level: LogLevel.LogLevel, args: ReadonlyArray<unknown>, below: AnyFunction): Line => {
   const parts = (name === "assert" ? assertion(args.slice(1)) : args).map(withoutColours)
   return new Line({
+    source: "console",
     logger: "console",
     level,
     parts,

@@ -7,9 +7,9 @@ import * as Inspectable from "effect/Inspectable"
 import * as List from "effect/List"
 import type * as Logger from "effect/Logger"
 import { spanLines } from "../../event/failure.js"
+import { joined } from "../../event/text.js"
 import type { AnyFiber } from "../../scope/fiber.js"
 import { Line } from "./Line.js"
-import { joined } from "./text.js"
 
 /** The annotation `logger` names the logger. @internal */
 export const effectLine = (record: Logger.Logger.Options<unknown>, fiber: AnyFiber): Line => {
@@ -21,6 +21,7 @@ export const effectLine = (record: Logger.Logger.Options<unknown>, fiber: AnyFib
   const parts = (Array.isArray(message) ? (message as ReadonlyArray<unknown>) : [message]).map(Inspectable.redact)
   const name = annotations["logger"]
   return new Line({
+    source: "effect",
     logger: typeof name === "string" && name.trim() !== "" ? name.trim() : "effect",
     level: logLevel,
     parts,

@@ -4,6 +4,7 @@
 import * as LogLevel from "effect/LogLevel"
 import { OptionsError } from "../../hub/Options.js"
 import type { Level } from "../../protocol/Event.js"
+import type { LogSeverity } from "../../protocol/Log.js"
 
 /** The least level that is enough; `null`: none is. @internal */
 export type Threshold = LogLevel.LogLevel | null
@@ -35,4 +36,11 @@ export const levelOf = ({ ordinal }: LogLevel.LogLevel): Level => {
   if (ordinal >= LogLevel.Error.ordinal) return "error"
   if (ordinal >= LogLevel.Warning.ordinal) return "warning"
   return ordinal >= LogLevel.Info.ordinal ? "info" : "debug"
+}
+
+/** The same, for a structured log. @internal */
+export const severityOf = (level: LogLevel.LogLevel): LogSeverity => {
+  if (level.ordinal < LogLevel.Debug.ordinal) return "trace"
+  const known = levelOf(level)
+  return known === "warning" ? "warn" : known
 }

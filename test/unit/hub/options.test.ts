@@ -63,6 +63,11 @@ const options: {
   ],
   beforeSend: [[go], [null, "x", {}, flag]],
   beforeBreadcrumb: [[go], [null, "x", {}, flag]],
+  enableLogs: [
+    [true, false],
+    [1, "true", null]
+  ],
+  beforeSendLog: [[go], [null, "x", {}, flag]],
   ignoreErrors: [
     [[], ["x", /x/, TypeError]],
     ["x", /x/, [5], [null], [{}], null]
@@ -226,6 +231,8 @@ describe("resolveOptions", () => {
       maxBreadcrumbs: 100,
       beforeSend: undefined,
       beforeBreadcrumb: undefined,
+      enableLogs: false,
+      beforeSendLog: undefined,
       ignoreErrors: [],
       policy: [],
       shutdownTimeoutMillis: 2000,

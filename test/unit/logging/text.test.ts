@@ -1,8 +1,8 @@
 import { format, inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
+import { describe as describeOne, formatted, joined } from "../../../src/event/text.js"
 import { matching } from "../../../src/integrations/logging/names.js"
-import { describe as describeOne, formatted, joined } from "../../../src/integrations/logging/text.js"
 import { quickly } from "../support/clock.js"
 
 describe("a line as text", () => {

@@ -1,8 +1,8 @@
 /**
  * What was logged, as one text.
  */
-import { isError, typeOf, valueOf } from "../../event/exceptions.js"
-import { describeValue } from "../../event/normalize.js"
+import { isError, typeOf, valueOf } from "./exceptions.js"
+import { describeValue } from "./normalize.js"
 
 /** One value: errors by type and message, everything else as it can be read. Never throws. @internal */
 export const describe = (value: unknown): string => {
