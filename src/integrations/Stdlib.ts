@@ -20,8 +20,8 @@ import { watchSubprocesses } from "./stdlib/subprocess.js"
  */
 export interface Options {
   /**
-   * Whether breadcrumbs of subprocesses show their arguments (values of sensitive flags stay masked). Default: what the hub's
-   * `sendDefaultPii` says; without it only the names of flags are shown.
+   * Whether breadcrumbs of subprocesses show their arguments, up to a hundred (values of sensitive flags stay masked). Default:
+   * what the hub's `sendDefaultPii` says; without it only the names of flags are shown.
    */
   readonly includeArguments?: boolean | undefined
 }
@@ -35,6 +35,11 @@ export interface Options {
  * - `contexts.runtime` on every event, unless the user has set it.
  *
  * The SDK's own requests are none of these.
+ *
+ * @example
+ * import { defaultIntegrations, Stdlib } from "effect-faultline"
+ *
+ * const Integrations = defaultIntegrations({ stdlib: Stdlib.layer({ includeArguments: true }) })
  *
  * @since 0.1.0
  * @category layers

@@ -405,6 +405,29 @@ describe("an end", () => {
   )
 })
 
+describe("a process that was started in a trace", () => {
+  const ours = "771a43a4192642f0b136d5159a501700"
+  const other = "0".repeat(31) + "1"
+  const header = (traceId: string): string => `${traceId}-7c51afd529da4a2a-1`
+  const cases: ReadonlyArray<readonly [variables: Readonly<Record<string, string>>, continued: boolean]> = [
+    [{ SENTRY_TRACE: header(ours) }, true],
+    [{ SUBPROCESS_SENTRY_TRACE: header(ours) }, true],
+    [{ SENTRY_TRACE: header(ours), SUBPROCESS_SENTRY_TRACE: header(other) }, true],
+    [{ SENTRY_TRACE: header(ours), SENTRY_USE_ENVIRONMENT: "true" }, true],
+    [{ SENTRY_TRACE: header(ours), SENTRY_USE_ENVIRONMENT: "False" }, false],
+    [{ SENTRY_TRACE: header(ours), SENTRY_USE_ENVIRONMENT: "0" }, false],
+    [{ SENTRY_TRACE: ours }, false]
+  ]
+  it.scopedLive.each(cases)("(%o) continues it: %s", ([variables, continued]) =>
+    Effect.gen(function* () {
+      yield* withEnvironment({ SENTRY_TRACE: undefined, SUBPROCESS_SENTRY_TRACE: undefined, ...variables })
+      const { sentryTrace } = yield* running(Effect.void)
+      assert.strictEqual(sentryTrace.startsWith(ours), continued)
+      assert.isFalse(sentryTrace.startsWith(other))
+    })
+  )
+})
+
 describe("a hub whose `stdlib` is the user's own", () => {
   it.scopedLive("records nothing that it does not, whatever other hubs do", () =>
     Effect.gen(function* () {
