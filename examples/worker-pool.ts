@@ -1,6 +1,6 @@
 /**
- * Threads and fibers: the scope goes into the worker threads of a pool, a worker that crashes is reported by the thread
- * that started it, and so is a fiber that fails in the background while nobody looks.
+ * Threads and fibers: the scope of each request goes along to the worker thread that answers it, a worker that crashes is
+ * reported by the thread that started it, and so is a fiber that fails in the background while nobody looks.
  *
  *     SENTRY_DSN=https://key@sentry.example/1 npx tsx examples/worker-pool.ts
  */
@@ -11,10 +11,13 @@ import * as NodeWorker from "@effect/platform-node/NodeWorker"
 import { Data, Effect, Layer } from "effect"
 import * as Faultline from "effect-faultline"
 import { DefaultIntegrations, Hub } from "effect-faultline"
+import * as FaultlineWorker from "effect-faultline/worker"
 
 class CacheExpired extends Data.TaggedError("CacheExpired")<{ readonly age: number }> {}
 
-const Workers = NodeWorker.layer(() => new WorkerThread(new URL("./worker-pool.worker.js", import.meta.url)))
+const Workers = FaultlineWorker.layer(
+  NodeWorker.layerPlatform(() => new WorkerThread(new URL("./worker-pool.worker.js", import.meta.url)))
+)
 
 const program = Effect.gen(function* () {
   yield* Faultline.setTag("album", "holidays")
@@ -27,9 +30,11 @@ const program = Effect.gen(function* () {
   yield* Effect.forEach(
     ["beach.jpg", "dog.gif", "bomb.png"],
     (picture) =>
-      pool.executeEffect(picture).pipe(
+      Faultline.setTag("picture", picture).pipe(
+        Effect.andThen(pool.executeEffect(picture)),
         Effect.andThen((thumbnail) => Effect.log(thumbnail)),
-        Effect.catchTag("WorkerError", () => Effect.logWarning(`${picture}: the worker is gone`))
+        Effect.catchTag("WorkerError", () => Effect.logWarning(`${picture}: the worker is gone`)),
+        Faultline.withIsolationScope()
       ),
     { concurrency: 2, discard: true }
   )

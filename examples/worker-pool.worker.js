@@ -1,7 +1,7 @@
 /**
- * The worker threads of worker-pool.ts (plain JavaScript: tsx does not translate what worker threads load). Their hub
- * begins with the scope of the thread that started them: the tag `album` is on their events, and so are the breadcrumbs
- * from before.
+ * The worker threads of worker-pool.ts (plain JavaScript: tsx does not translate what worker threads load). Each picture is
+ * worked on in the scope of the fiber that asks for it: the tags `album` and `picture` are on the events, and so are the
+ * breadcrumbs from before.
  */
 import { WorkerRunner } from "@effect/platform"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -9,6 +9,7 @@ import * as NodeWorkerRunner from "@effect/platform-node/NodeWorkerRunner"
 import { Data, Effect, Layer } from "effect"
 import * as Faultline from "effect-faultline"
 import { DefaultIntegrations, Hub } from "effect-faultline"
+import * as FaultlineWorker from "effect-faultline/worker"
 
 class FormatUnknown extends Data.TaggedError("FormatUnknown") {}
 
@@ -29,6 +30,10 @@ const Runner = WorkerRunner.layer((/** @type {string} */ picture) =>
     Effect.tapErrorCause((cause) => Faultline.captureCause(cause)),
     Effect.catchTag("FormatUnknown", () => Effect.succeed(`${picture}: skipped`))
   )
-).pipe(Layer.provide(NodeWorkerRunner.layer), Layer.provide(DefaultIntegrations), Layer.provide(Hub.layerConfig()))
+).pipe(
+  Layer.provide(FaultlineWorker.layerRunner(NodeWorkerRunner.layer)),
+  Layer.provide(DefaultIntegrations),
+  Layer.provide(Hub.layerConfig())
+)
 
 NodeRuntime.runMain(NodeWorkerRunner.launch(Runner))

@@ -14,8 +14,9 @@ import * as WorkerRunner from "@effect/platform/WorkerRunner"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { clientOf } from "../hub/report.js"
-import { snapshotToCarry } from "../integrations/threading/workers.js"
+import type { Place } from "../hub/Client.js"
+import { clientOf, placeOf } from "../hub/report.js"
+import { snapshotToCarry, watchWork } from "../integrations/threading/workers.js"
 import { branchOf, stateOfFiber } from "../scope/carrier.js"
 import { setFiberRef } from "../scope/fiber.js"
 import { scopeRef } from "../scope/ScopeState.js"
@@ -25,6 +26,8 @@ import { enterSnapshot, isSnapshot, type ScopeSnapshot } from "../scope/snapshot
  * The platform's layer of where workers are started, with the scope going along with each request: tags, user, contexts, extra,
  * level, fingerprint, breadcrumbs and trace of the fiber that makes it (not attachments and event processors). Also provides the
  * `WorkerManager` that pools need.
+ *
+ * A thread that crashes while it works on a single request is reported with the scope of that request.
  *
  * Nothing goes along where `Threading` is off or has `propagateScope: false`, here or in the worker. A worker that does not know of
  * this is not disturbed.
@@ -89,15 +92,59 @@ export const layerRunner = <A, E, R>(
 const sending = (inner: Worker.PlatformWorker): Worker.PlatformWorker => ({
   ...inner,
   spawn: <I, O>(id: number) =>
-    Effect.map(
-      inner.spawn<I, O>(id),
-      (worker): Worker.BackingWorker<I, O> => ({
-        ...worker,
-        // Made by the platform on the fiber that makes the request.
-        send: (message, transfers) => Effect.suspend(() => worker.send(withScope(message), transfers))
-      })
-    )
+    Effect.flatMap(Worker.Spawner, (spawner) => {
+      const requests = new OpenRequests()
+      const watched: typeof spawner = (id) => {
+        // It may be the successor of one that has crashed.
+        requests.clear()
+        const worker = spawner(id)
+        if (typeof worker === "object" && worker !== null) watchWork(worker, () => requests.only)
+        return worker
+      }
+      return Effect.map(
+        Effect.provideService(inner.spawn<I, O>(id), Worker.Spawner, watched),
+        (worker): Worker.BackingWorker<I, O> => ({
+          send: (message, transfers) =>
+            // The platform makes a request on the fiber that asks for it.
+            Effect.withFiberRuntime((fiber) => {
+              requests.sent(message, placeOf(fiber))
+              return worker.send(withScope(message), transfers)
+            }),
+          run: (handler) =>
+            worker.run((message) => {
+              if (message[0] === 1) requests.answered(message[1])
+              return handler(message)
+            })
+        })
+      )
+    })
 })
+
+/** What a worker was asked for and has not answered yet: from where it was asked. */
+class OpenRequests {
+  readonly #places = new Map<unknown, Place>()
+
+  /** Where there is a single one, it is what the worker is busy with. */
+  get only(): Place | undefined {
+    const [only, another] = this.#places.values()
+    return another === undefined ? only : undefined
+  }
+
+  sent(message: unknown, place: Place): void {
+    if (isRequest(message)) this.#places.set(idOf(message), place)
+    else if (Array.isArray(message) || tagOf(message) === "Interrupt") this.#places.delete(idOf(message))
+  }
+
+  answered(message: unknown): void {
+    // One that answers with a stream is taken for done with its first chunk, which looks like an answer.
+    if (Array.isArray(message) || tagOf(message) === "Exit") this.#places.delete(idOf(message))
+    else if (tagOf(message) === "Defect") this.clear()
+  }
+
+  clear(): void {
+    this.#places.clear()
+  }
+}
 
 const receiving = (inner: WorkerRunner.PlatformRunner): WorkerRunner.PlatformRunner => ({
   ...inner,
@@ -134,16 +181,21 @@ const enter = (snapshot: ScopeSnapshot): Effect.Effect<void> =>
 const KEY = "effect-faultline/scope"
 
 /** Requests of `Worker` are tuples, of which the runner reads the first four; those of RPC are objects, read by their keys. */
+const isRequest = (message: unknown): boolean =>
+  Array.isArray(message) ? message.length === 4 && message[1] === 0 : tagOf(message) === "Request"
+
+const tagOf = (message: unknown): unknown => (message as { readonly _tag?: unknown } | null)?._tag
+
+const idOf = (message: unknown): unknown => {
+  if (Array.isArray(message)) return message[0]
+  const { id, requestId } = message as { readonly id?: unknown; readonly requestId?: unknown }
+  return requestId ?? id
+}
+
 const withScope = <I>(message: I): I => {
-  const isTuple = Array.isArray(message)
-  const isRequest = isTuple
-    ? message.length === 4 && message[1] === 0
-    : (message as { readonly _tag?: unknown } | null)?._tag === "Request"
-  const snapshot = isRequest ? snapshotToCarry() : undefined
+  const snapshot = isRequest(message) ? snapshotToCarry() : undefined
   if (snapshot === undefined) return message
-  return (
-    isTuple ? [...(message as ReadonlyArray<unknown>), { [KEY]: snapshot }] : { ...message, [KEY]: snapshot }
-  ) as I
+  return (Array.isArray(message) ? [...message, { [KEY]: snapshot }] : { ...message, [KEY]: snapshot }) as I
 }
 
 const withoutScope = <I>(received: I): { readonly message: I; readonly snapshot?: ScopeSnapshot } => {

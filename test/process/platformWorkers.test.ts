@@ -175,7 +175,14 @@ describe("a worker of the platform that crashes", () => {
         assert.strictEqual(without.code, code)
         assert.deepStrictEqual(output(ended), output(without))
         assertEvents(ended, events, ["request a", "RangeError", ...(code === 0 ? ["afterwards"] : [])])
-        const [crash] = byLabel(events, "RangeError").exception?.values ?? []
+        const event = byLabel(events, "RangeError")
+        // Of the request that it was working on, not of the fiber that started it.
+        assert.deepStrictEqual(told(event), {
+          tags: { program: "yes", request: "a" },
+          user: { id: "a" },
+          breadcrumbs: ["asking for a"]
+        })
+        const [crash] = event.exception?.values ?? []
         assert.strictEqual(crash?.value, "50 gigapixels")
         assert.strictEqual(crash?.stacktrace?.frames.at(-1)?.filename?.split("/").at(-1), "platform-worker.mjs")
         assert.deepStrictEqual(crash?.mechanism, {

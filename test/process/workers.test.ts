@@ -124,7 +124,9 @@ const byLabel = (events: ReadonlyArray<Event>, label: string): Event => {
 }
 
 const messagesOf = (event: Event) =>
-  event.breadcrumbs?.values.flatMap(({ category, message }) => (category === "subprocess" ? [] : [message]))
+  event.breadcrumbs?.values.flatMap(({ category, message }) =>
+    category === "subprocess" || category === "console" ? [] : [message]
+  )
 
 const traceOf = (event: Event) => event.contexts?.["trace"]?.["trace_id"]
 

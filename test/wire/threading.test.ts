@@ -1,7 +1,13 @@
 /**
  * What the report of a crashed fiber says, and when it is made. Which fibers crash: test/unit/crashes.test.ts.
  */
+import { createServer } from "node:http"
+import * as HttpRouter from "@effect/platform/HttpRouter"
+import * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
@@ -280,6 +286,41 @@ describe("propagateScope", () => {
       assert.throws(() => Threading.layer({ propagateScope: propagateScope as never }), /propagateScope/)
     }
   })
+})
+
+describe("a server of @effect/platform without any middleware", () => {
+  it.live("is reported where a request ends in a 500, and nowhere else", () =>
+    Effect.gen(function* () {
+      const router = HttpRouter.empty.pipe(
+        HttpRouter.get("/fails", fail),
+        HttpRouter.get("/dies", Effect.die(new TypeError("no"))),
+        HttpRouter.get("/refuses", Effect.fail(HttpServerResponse.empty({ status: 400 }))),
+        HttpRouter.get("/takes-long", Effect.as(Effect.sleep(100), HttpServerResponse.empty()))
+      )
+      const statuses: Array<number> = []
+      const events = yield* eventsOf(
+        Effect.gen(function* () {
+          const context = yield* Layer.build(
+            Layer.provideMerge(HttpServer.serve(router), NodeHttpServer.layer(createServer, { port: 0 }))
+          )
+          const { address } = Context.get(context, HttpServer.HttpServer)
+          const port = address._tag === "TcpAddress" ? address.port : 0
+          for (const path of ["fails", "dies", "refuses", "nowhere"]) {
+            const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/${path}`))
+            statuses.push(response.status)
+          }
+          const signal = AbortSignal.timeout(20)
+          yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/takes-long`, { signal }).catch(() => {}))
+          yield* Effect.sleep(150)
+        })
+      )
+      assert.deepStrictEqual(statuses, [500, 500, 400, 404])
+      assert.sameMembers(
+        events.map(({ exception }) => exception?.values.at(-1)?.type),
+        ["RangeError", "TypeError"]
+      )
+    })
+  )
 })
 
 describe("a scope that is handed over", () => {

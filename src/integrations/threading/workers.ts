@@ -5,7 +5,7 @@ import * as diagnostics from "node:diagnostics_channel"
 import { errorMonitor } from "node:events"
 import { syncBuiltinESMExports } from "node:module"
 import workerThreads, { getEnvironmentData, setEnvironmentData, type Worker } from "node:worker_threads"
-import type { Client } from "../../hub/Client.js"
+import type { Client, Place } from "../../hub/Client.js"
 import { patchMethod, refCounted } from "../../hub/patch.js"
 import { clientOf, placeOf, reportOf } from "../../hub/report.js"
 import { type Carrier, currentCarrier, stateOf } from "../../scope/carrier.js"
@@ -75,6 +75,16 @@ const monitored = (): Here | undefined => {
   return client?.registry.get("threading") === undefined ? undefined : { carrier, state, client }
 }
 
+/**
+ * A crash of this worker is reported from where its work was asked for, if that is known when it happens, and not from where it was
+ * started.
+ *
+ * @internal
+ */
+export const watchWork = (worker: object, place: () => Place | undefined): void => void work.set(worker, place)
+
+const work = new WeakMap<object, () => Place | undefined>()
+
 const onWorker = (message: unknown): void => {
   const { worker } = message as { readonly worker: Worker }
   const here = monitored()
@@ -93,6 +103,8 @@ const onWorker = (message: unknown): void => {
       integration: "threading",
       escaped: true
     })
-    if (report !== undefined) client.capture(report, { ...place, now: Date.now() })
+    const asked = client.attempt("the work of a worker", () => work.get(worker)?.())
+    const from = asked !== undefined && clientOf(asked.state) === client ? asked : place
+    if (report !== undefined) client.capture(report, { ...from, now: Date.now() })
   })
 }
