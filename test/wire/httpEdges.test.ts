@@ -2,6 +2,7 @@
  * What is rare about HTTP requests: answers that are none, agents of other people, headers given as lists, proxies, and calls that
  * Node refuses.
  */
+import * as childProcess from "node:child_process"
 import { EventEmitter } from "node:events"
 import * as http from "node:http"
 import * as net from "node:net"
@@ -541,6 +542,33 @@ describe("a call that is none", () => {
       assert.strictEqual(text, "ok")
       const bare = { timestamp: "<timestamp>", category: "http" }
       assert.deepStrictEqual(crumbsIn(settle(yield* ingest.event())), [bare, bare])
+    })
+  )
+})
+
+describe("a beforeBreadcrumb that asks for something itself", () => {
+  it.scopedLive("is not asked about that", () =>
+    Effect.gen(function* () {
+      const { origin, seen } = yield* target
+      const ingest = yield* Ingest.start()
+      const asked: Array<unknown> = []
+      const answers: Array<Promise<unknown>> = []
+      const beforeBreadcrumb = (breadcrumb: Faultline.Breadcrumb): Faultline.Breadcrumb => {
+        asked.push(breadcrumb.data?.["url"])
+        answers.push(fetch(`${origin}/b`), ended(http.get(`${origin}/c`)))
+        childProcess.execSync("true")
+        return breadcrumb
+      }
+      yield* Effect.promise(async () => {
+        await ended(http.get(`${origin}/a`))
+        await Promise.all(answers)
+      }).pipe(
+        Effect.zipRight(Effect.zipRight(Faultline.captureMessage("after"), flushed)),
+        Effect.provide(Faultline.Stdlib.layer().pipe(Layer.provideMerge(hubAt(ingest, { beforeBreadcrumb }))))
+      )
+      assert.deepStrictEqual(asked, [`${origin}/a`])
+      assert.lengthOf(seen, 3)
+      assert.lengthOf(crumbsIn(yield* ingest.event()), 1)
     })
   )
 })

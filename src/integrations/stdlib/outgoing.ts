@@ -44,7 +44,7 @@ export class Outgoing {
     if (carrier === undefined) return undefined
     const state = stateOf(carrier)
     const client = clientOf(state)
-    if (client === undefined || settingsOf(client) === undefined) return undefined
+    if (client === undefined || settingsOf(client) === undefined || client.isInCallback) return undefined
     return new Outgoing(client, placeOf(carrier, state), asking())
   }
 

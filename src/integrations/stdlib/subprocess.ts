@@ -176,7 +176,7 @@ class Subprocess {
     const state = stateOf(carrier)
     const client = clientOf(state)
     const settings = client === undefined ? undefined : settingsOf(client)
-    if (client === undefined || settings === undefined) return undefined
+    if (client === undefined || settings === undefined || client.isInCallback) return undefined
     return client.attempt("the note of a subprocess", () => {
       const { args, cwd, file } = starting()
       const command = describeCommand(file, args, settings.includeArguments)
