@@ -444,8 +444,13 @@ export class Delivery {
       return
     }
     waiting.answered?.()
-    this.#forget(waiting)
     this.#retryMillis = 0
+    this.#judge(waiting, result)
+    // Only now: a process that is killed in between is to tell too much rather than too little.
+    this.#forget(waiting)
+  }
+
+  #judge(waiting: Waiting, result: SendResult & { readonly _tag: "Answered" }): void {
     this.#limits = updateLimits(
       this.#limits,
       { status: result.status, rateLimits: result.rateLimits, retryAfter: result.retryAfter },

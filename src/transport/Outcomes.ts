@@ -57,6 +57,7 @@ export class Outcomes {
       const key = `${reason}:${category}`
       this.#counts.set(key, (this.#counts.get(key) ?? 0) + quantity)
     }
+    this.onChange?.()
   }
 
   /** What the server does not know yet, as far as we know. */

@@ -34,11 +34,14 @@ export class Folder implements Store {
   #counts: ReadonlyArray<DiscardedEvents> = []
   #hasCounts = false
   #closed = false
+  /** Nothing is left for later. */
+  #isImmediate: boolean
 
   constructor(readonly config: FolderConfig) {
     this.#attempt("be opened", () => fs.mkdirSync(join(config.directory, this.#run), { recursive: true, mode: 0o700 }))
     this.#signsOfLife = setInterval(() => this.#signOfLife(), SIGN_OF_LIFE_MILLIS).unref()
-    if (config.writeDelayMillis !== undefined) process.on("exit", this.flush)
+    this.#isImmediate = config.writeDelayMillis === undefined
+    if (!this.#isImmediate) process.on("exit", this.#onExit)
   }
 
   get count(): number {
@@ -50,7 +53,7 @@ export class Folder implements Store {
     if (this.#closed || this.#count >= this.config.maxCount || this.#bytes + size > this.config.maxBytes)
       return undefined
     const entry = new Entry(size, bytes)
-    if (this.config.writeDelayMillis === undefined) {
+    if (this.#isImmediate) {
       if (!this.#write(entry)) return undefined
     } else {
       this.#waiting.add(entry)
@@ -89,13 +92,14 @@ export class Folder implements Store {
   readonly flush = (): void => {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#writeCounts()
     for (const entry of this.#waiting) if (entry.state !== "removed") this.#write(entry)
     this.#waiting.clear()
   }
 
   saveCounts(counts: ReadonlyArray<DiscardedEvents>): void {
     this.#counts = counts
-    if (this.config.writeDelayMillis === undefined) this.#writeCounts()
+    if (this.#isImmediate) this.#writeCounts()
   }
 
   /**
@@ -129,10 +133,9 @@ export class Folder implements Store {
   close(): void {
     if (this.#closed) return
     this.flush()
-    this.#writeCounts()
     this.#closed = true
     clearInterval(this.#signsOfLife)
-    process.off("exit", this.flush)
+    process.off("exit", this.#onExit)
     for (const run of this.#runs) {
       releaseRun(run)
       try {
@@ -141,6 +144,12 @@ export class Folder implements Store {
         // Something is left in it, for whoever comes next.
       }
     }
+  }
+
+  /** From here on no timer fires any more. */
+  readonly #onExit = (): void => {
+    this.#isImmediate = true
+    this.flush()
   }
 
   #claimAbandoned(): ReadonlyArray<string> {
