@@ -159,12 +159,16 @@ export class Client implements ScopeOwner {
       this.debug("a capture from inside a callback of the SDK is ignored: it could not come to an end")
       return undefined
     }
+    // All of it counts as one: what a value does as it is read is a callback, too.
+    this.#inCallback = true
     try {
       return this.#capture(report, place)
     } catch (error) {
       this.outcomes.record("internal_sdk_error", "error")
       this.debug(`an event was lost to a fault of the SDK: ${describeError(error)}`)
       return undefined
+    } finally {
+      this.#inCallback = false
     }
   }
 
