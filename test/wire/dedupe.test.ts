@@ -341,7 +341,7 @@ describe("an error whose event was dropped is forgotten", () => {
       () => Faultline.addEventProcessor(droppingFirst())
     ]
   ]
-  it.scopedLive.each(ways)("by %s", ([, reason, options, more, before]) =>
+  it.scopedLive.each(ways)("dropped by %s", ([, reason, options, more, before]) =>
     Effect.gen(function* () {
       const error = boom()
       const { exit, ingest } = yield* run(
