@@ -3,6 +3,7 @@
  */
 import type * as Tracer from "effect/Tracer"
 import { encodeAttributes, encodeLog, reduceLog } from "../event/encodeLog.js"
+import type { User } from "../protocol/Event.js"
 import type { Log, LogSeverity } from "../protocol/Log.js"
 import { SDK_NAME, SDK_VERSION } from "../protocol/Sdk.js"
 import type { ScopeData } from "../scope/ScopeData.js"
@@ -58,6 +59,7 @@ export class Logs {
   readonly #buffer: LogBuffer
   readonly #defaults: Readonly<Record<string, unknown>>
   readonly #encodedDefaults: string
+  readonly #encodedUsers = new WeakMap<User, string>()
   /** Tells logs of one millisecond apart, which a clock that stands still may give to all. */
   #millis = 0
   #sequence = 0
@@ -114,13 +116,18 @@ export class Logs {
       message: input.message,
       attributes: input.attributes
     }
-    const added = this.#added(input, place)
     const { beforeSendLog } = this.client.options
     // Nobody looks at it, and nothing hides what we add.
     if (beforeSendLog === undefined && !Object.keys(input.attributes).some(isOurs)) {
-      return encodeLog(log, span, state.propagation, encodeAttributes(added, this.#encodedDefaults))
+      const known = this.#encodedDefaults + this.#encodedUser(state)
+      return encodeLog(log, span, state.propagation, encodeAttributes(this.#added(input, place.now), known))
     }
-    log.attributes = { ...this.#defaults, ...added, ...input.attributes }
+    log.attributes = {
+      ...this.#defaults,
+      ...userAttributes(this.#userOf(state)),
+      ...this.#added(input, place.now),
+      ...input.attributes
+    }
     if (beforeSendLog === undefined) return encodeLog(log, span, state.propagation)
     const encode = (sent: Log): string | undefined => encodeLog(sent, span, state.propagation)
     const result: unknown = this.guarded("beforeSendLog", () => beforeSendLog(log))
@@ -138,7 +145,7 @@ export class Logs {
   }
 
   /** What is known besides what the log itself says. */
-  #added({ origin, params, template }: LogInput, { now, state }: Place): Record<string, unknown> {
+  #added({ origin, params, template }: LogInput, now: number): Record<string, unknown> {
     const added: Record<string, unknown> = { "sentry.timestamp.sequence": this.#nextInSequence(now) }
     if (origin !== undefined) added["sentry.origin"] = origin
     // A template without parameters would be the message over again.
@@ -146,14 +153,26 @@ export class Logs {
       added["sentry.message.template"] = template
       for (let index = 0; index < params.length; index++) added[`sentry.message.parameter.${index}`] = params[index]
     }
-    const user = [state.current, state.isolation, this.client.globalScope].find(
-      (scope) => scope.user !== undefined
-    )?.user
-    if (user === undefined || user === null) return added
-    if (user.id !== undefined) added["user.id"] = String(user.id)
-    if (user.username !== undefined) added["user.name"] = user.username
-    if (user.email !== undefined) added["user.email"] = user.email
     return added
+  }
+
+  #userOf(state: ScopeState): User | null | undefined {
+    const { current, isolation } = state
+    if (current.user !== undefined) return current.user
+    return isolation.user === undefined ? this.client.globalScope.user : isolation.user
+  }
+
+  /** A user is the same for many logs. */
+  #encodedUser(state: ScopeState): string {
+    const user = this.#userOf(state)
+    if (user === undefined || user === null) return ""
+    let encoded = this.#encodedUsers.get(user)
+    if (encoded === undefined) {
+      const members = encodeAttributes(userAttributes(user))
+      encoded = members === "" ? "" : `,${members}`
+      this.#encodedUsers.set(user, encoded)
+    }
+    return encoded
   }
 
   #nextInSequence(now: number): number {
@@ -169,6 +188,14 @@ export class Logs {
     outcomes.record("before_send", "log_byte", Buffer.byteLength(json ?? ""))
     debug(`a log was dropped: ${why}`)
   }
+}
+
+const userAttributes = (user: User | null | undefined): Record<string, unknown> => {
+  const attributes: Record<string, unknown> = {}
+  if (user?.id !== undefined) attributes["user.id"] = String(user.id)
+  if (user?.username !== undefined) attributes["user.name"] = user.username
+  if (user?.email !== undefined) attributes["user.email"] = user.email
+  return attributes
 }
 
 const isOurs = (name: string): boolean => name.startsWith("sentry.") || OURS.has(name)

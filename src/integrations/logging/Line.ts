@@ -19,6 +19,8 @@ export interface Spoken {
   readonly logger: string
   readonly level: LogLevel.LogLevel
   readonly parts: ReadonlyArray<unknown>
+  /** Each part as text, where that is known. */
+  readonly texts?: ReadonlyArray<string> | undefined
   /** The parts as one text. */
   readonly text: string
   readonly annotations: Readonly<Record<string, unknown>>
@@ -75,24 +77,24 @@ export class Line {
   }
 
   log(): LogInput {
-    const { annotations, fiberId, level, logger, parts, source, spans, text } = this.spoken
+    const { annotations, fiberId, level, logger, parts, source, spans, text, texts } = this.spoken
     const attributes: Record<string, unknown> = { "logger.name": logger }
     if (fiberId !== undefined) attributes["fiberId"] = fiberId
-    for (const [label, millis] of Object.entries(spans ?? {})) attributes[`logSpan.${label}`] = millis
+    if (spans !== undefined) for (const label of Object.keys(spans)) attributes[`logSpan.${label}`] = spans[label]
     const error = this.failure?.primary?.error
     if (error !== undefined) {
       attributes["exception.type"] = typeOf(error)
       attributes["exception.message"] = valueOf(error)
     }
-    const { logger: _, ...own } = annotations
+    for (const key of Object.keys(annotations)) if (key !== "logger") attributes[key] = annotations[key]
     const [template, ...params] = parts
     return {
       level: severityOf(level),
       message: text === "" && error !== undefined ? describe(error) : text,
       template: typeof template === "string" ? template : undefined,
-      params,
-      origin: `auto.log.${source}`,
-      attributes: Object.assign(attributes, own)
+      params: texts === undefined ? params : params.map((value, index) => (isObject(value) ? texts[index + 1] : value)),
+      origin: source === "effect" ? "auto.log.effect" : "auto.log.console",
+      attributes
     }
   }
 
@@ -121,3 +123,5 @@ export class Line {
     return Object.assign(data, annotations)
   }
 }
+
+const isObject = (value: unknown): boolean => typeof value === "object" && value !== null

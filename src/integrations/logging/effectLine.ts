@@ -7,7 +7,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as List from "effect/List"
 import type * as Logger from "effect/Logger"
 import { spanLines } from "../../event/failure.js"
-import { joined } from "../../event/text.js"
+import { describe } from "../../event/text.js"
 import type { AnyFiber } from "../../scope/fiber.js"
 import { Line } from "./Line.js"
 
@@ -20,12 +20,14 @@ export const effectLine = (record: Logger.Logger.Options<unknown>, fiber: AnyFib
   })
   const parts = (Array.isArray(message) ? (message as ReadonlyArray<unknown>) : [message]).map(Inspectable.redact)
   const name = annotations["logger"]
+  const texts = parts.map(describe)
   return new Line({
     source: "effect",
     logger: typeof name === "string" && name.trim() !== "" ? name.trim() : "effect",
     level: logLevel,
     parts,
-    text: joined(parts),
+    texts,
+    text: texts.join(" "),
     annotations,
     spans: List.isNil(spans) ? undefined : durations(spans, date.getTime()),
     cause: Cause.isEmpty(cause) ? undefined : cause,
@@ -40,7 +42,7 @@ export const effectLine = (record: Logger.Logger.Options<unknown>, fiber: AnyFib
 }
 
 const durations = (spans: Logger.Logger.Options<unknown>["spans"], now: number): Record<string, number> => {
-  const entries: Array<readonly [string, number]> = []
-  for (const { label, startTime } of spans) if (label !== "__proto__") entries.push([label, now - startTime])
-  return Object.fromEntries(entries)
+  const millis: Record<string, number> = {}
+  for (const { label, startTime } of spans) if (label !== "__proto__") millis[label] = now - startTime
+  return millis
 }
