@@ -7,6 +7,8 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: "effect-faultline/facade", replacement: source("Facade.ts") },
+      { find: "effect-faultline/http", replacement: source("http/index.ts") },
+      { find: "effect-faultline/rpc", replacement: source("rpc/index.ts") },
       { find: "effect-faultline/testing", replacement: source("testing/index.ts") },
       { find: "effect-faultline/worker", replacement: source("worker/index.ts") },
       { find: "effect-faultline", replacement: source("index.ts") }

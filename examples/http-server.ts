@@ -7,21 +7,14 @@
  * It starts on a free port, sends itself requests, and stops.
  */
 import { createServer } from "node:http"
-import {
-  HttpClient,
-  HttpClientRequest,
-  HttpMiddleware,
-  HttpRouter,
-  HttpServer,
-  HttpServerRequest,
-  HttpServerResponse
-} from "@effect/platform"
+import { HttpClient, HttpClientRequest, HttpRouter, HttpServer, HttpServerResponse } from "@effect/platform"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Data, Effect, Layer, Random } from "effect"
 import * as Faultline from "effect-faultline"
 import { DefaultIntegrations, Hub } from "effect-faultline"
+import * as Http from "effect-faultline/http"
 
 class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly amount: number; readonly reason: string }> {
   override get message() {
@@ -30,17 +23,12 @@ class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly amount: n
 }
 
 /** Around every request: a scope of its own, the user in it, and a report of whatever goes wrong. */
-const monitored = HttpMiddleware.make((app) =>
-  Effect.gen(function* () {
-    const request = yield* HttpServerRequest.HttpServerRequest
-    yield* Faultline.setUser({ id: request.headers["x-user"] ?? "nobody" })
-    yield* Faultline.setTransactionName(`${request.method} ${request.url}`)
-    return yield* app
-  }).pipe(
-    Effect.tapErrorCause((cause) => Faultline.captureCause(cause)),
-    Faultline.withIsolationScope()
-  )
-)
+const monitored = Http.middleware({
+  user: ({ headers }) => ({ id: headers["x-user"] ?? "nobody" }),
+  // The customer has something to quote.
+  errorResponse: (response, { eventId }) =>
+    HttpServerResponse.text(`sorry, that is our fault (${eventId})`, { status: response.status })
+})
 
 /** Asks the bank, which answers 402 when it will not pay. */
 const pay = Effect.gen(function* () {
@@ -53,7 +41,7 @@ const pay = Effect.gen(function* () {
   const reason = yield* answer.text
   if (answer.status === 402) return yield* new CardDeclined({ amount: Number(amount), reason })
   return HttpServerResponse.text("thank you")
-})
+}).pipe(Effect.tapErrorCause((cause) => Effect.logError("no payment", cause)))
 
 const bank = Effect.gen(function* () {
   const { amount } = yield* HttpRouter.params

@@ -80,7 +80,7 @@ const dedupe = (arrivals: Arrivals): Section => {
   return {
     title: "dedupe",
     about: "one failure, one event, whichever ways it is reported",
-    did: "cli.ts logs its error and ends with it; http-server.ts captures errors that then end its request fibers",
+    did: "cli.ts logs its error and ends with it; http-server.ts logs errors that it then answers with 500",
     claims: [
       ...(
         [
@@ -237,7 +237,8 @@ const scopes = (arrivals: Arrivals): Section => ({
     return claim(
       user,
       event && `${event.transaction} · ${trail.join(" → ")}`,
-      event?.transaction?.startsWith(`POST /pay/${user}/`) === true &&
+      event?.transaction === "POST /pay/:user/:amount" &&
+        event.request?.url?.includes(`/pay/${user}/`) === true &&
         /^(\w+) pays \d+ → 402 → the bank answered \1$/.exec(trail.join(" → "))?.[1] === user
     )
   })

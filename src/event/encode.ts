@@ -35,10 +35,22 @@ export const normalizeEvent = <E extends Partial<Event>>(event: E): E => {
   for (const [key, value] of Object.entries(event)) {
     if (value === undefined || value === null) continue
     if (key === "breadcrumbs") result[key] = breadcrumbsOf(value)
-    else if (key === "extra" || key === "request") result[key] = normalize(value, 10, 1000)
+    else if (key === "request") result[key] = requestOf(value)
+    else if (key === "extra") result[key] = normalize(value, 10, 1000)
     else result[key] = safe(value)
   }
   return result as E
+}
+
+/** Cookies are masked one by one: their names stay. */
+const requestOf = (given: unknown): unknown => {
+  const normal = normalize(given, 10, 1000)
+  try {
+    const { cookies } = given as { readonly cookies?: unknown }
+    return isObject(cookies) && isObject(normal) ? { ...normal, cookies: normalize(cookies, 10, 1000) } : normal
+  } catch {
+    return normal
+  }
 }
 
 /** Also the bare list that other SDKs write. */

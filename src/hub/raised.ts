@@ -40,6 +40,12 @@ export const watchSpans = (client: Client, span: Tracer.AnySpan = nativeSpan()):
   client.onClose(acquire())
 }
 
+/** Whether it is one of Effect's own spans. @internal */
+export const isNativeSpan = (span: Tracer.AnySpan): boolean =>
+  Object.getPrototypeOf(span) === (nativeClass ??= Object.getPrototypeOf(nativeSpan()) as object)
+
+let nativeClass: object | undefined
+
 type SpanClass = Pick<Tracer.Span, "end">
 
 const watched = new WeakMap<Client, Set<object>>()

@@ -13,13 +13,13 @@ import { clientOf } from "./report.js"
 /**
  * `Effect.locally` for the scope, at about half its price: nothing is allocated but the two continuations.
  *
- * @param leave the state after the effect, from the state before it and the one it left behind
+ * @param leave the state after the effect, from the state before it, the one it left behind, and what it failed with; it must not throw
  * @internal
  */
 export const within = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   enter: (before: ScopeState, fiber: AnyFiber) => ScopeState,
-  leave: (before: ScopeState, after: ScopeState) => ScopeState
+  leave: (before: ScopeState, after: ScopeState, cause?: Cause.Cause<unknown>) => ScopeState
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<A, E, R>((fiber) => {
@@ -38,7 +38,7 @@ export const within = <A, E, R>(
             remember(cause, place, (memory) => memory.moment > begun, before.trail)
           )
         }
-        setFiberRef(now, scopeRef, leave(before, state))
+        setFiberRef(now, scopeRef, leave(before, state, cause))
       }
       return Effect.matchCauseEffect(restore(self), {
         onFailure: (cause) => {
