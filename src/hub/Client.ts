@@ -38,6 +38,7 @@ import { Budget, budgetKey, type Spent } from "./budget.js"
 import { FAILED, Logs } from "./Logs.js"
 import type { ResolvedOptions } from "./Options.js"
 import { type Admission, type Registration, Registry } from "./Registry.js"
+import { deepenStacks } from "./stackDepth.js"
 
 /** Where and when something is reported. @internal */
 export interface Place {
@@ -107,6 +108,7 @@ export class Client implements ScopeOwner {
       options.enableLogs && this.delivery !== undefined
         ? new Logs(this, (name, call) => this.#callback(name, call, FAILED))
         : undefined
+    if (this.delivery !== undefined) this.onClose(deepenStacks())
     this.debug(options.dsn === undefined ? "no DSN: nothing will be sent" : `opened for ${String(options.dsn)}`)
   }
 

@@ -72,7 +72,10 @@ describe("what is installed in the process", () => {
     "channel undici:request:headers"
   ]
   /** What a hub needs for itself. */
-  const HUB = { facade: ["Fiber.Commit", "supervisor"], layers: ["Fiber.Commit"] }
+  const HUB = {
+    facade: ["Error.stackTraceLimit", "Fiber.Commit", "supervisor"],
+    layers: ["Error.stackTraceLimit", "Fiber.Commit"]
+  }
 
   const expected: Readonly<Record<string, ReadonlyArray<string>>> = {
     argv: [],

@@ -43,6 +43,9 @@ describe("StackParser", () => {
       ["Object.<anonymous> (/srv/app/a.ts:1:2)", { function: "?" }],
       ["<anonymous> (/srv/app/a.ts:1:2)", { function: "?" }],
       ["Object.[Symbol.iterator] (/srv/app/a.ts:1:2)", { function: "Object.[Symbol.iterator]" }],
+      ["EffectPrimitive.effect_instruction_i0 (/srv/app/a.ts:1:2)", { function: "?", in_app: true }],
+      ["EffectPrimitive.load [as effect_instruction_i1] (/srv/app/a.ts:1:2)", { function: "load" }],
+      ["Module.<anonymous> (/srv/app/a.ts:1:2)", { function: "?" }],
       ["#secret (/srv/app/a.ts:1:2)", { function: "#secret" }],
       ["newThing (/srv/app/a.ts:1:2)", { function: "newThing" }],
       ["asyncThing (/srv/app/a.ts:1:2)", { function: "asyncThing" }],
@@ -270,6 +273,81 @@ describe("StackParser", () => {
           .map((frame) => frame.function),
         ["FiberRuntime.runLoop", "Array.map", "pipe", "program"]
       )
+    })
+
+    it("also where Node's source maps show where Effect was written", () => {
+      const source = "/srv/app/node_modules/effect/src"
+      const loop = [`runLoop (${source}/internal/fiberRuntime.ts:1:1)`, `body (${source}/Utils.ts:1:1)`]
+      assert.deepStrictEqual(
+        parser.parse(stackOf("program (/srv/app/a.ts:1:1)", ...loop), "").map((frame) => frame.function),
+        ["program"]
+      )
+    })
+
+    describe("spans stand where the fiber runs them", () => {
+      const site = (name: string, location?: string) => ({ name, location })
+      const run = `FiberRuntime.runLoop (${effect}/internal/fiberRuntime.js:1:1)`
+      const names = (stack: string, ...spans: ReadonlyArray<ReturnType<typeof site>>) =>
+        parser.parse(stack, "", spans).map((frame) => frame.function)
+
+      it("between what has started it and what it has called", () => {
+        const stack = stackOf(
+          "inner (/srv/app/a.ts:1:1)",
+          "Generator.next (<anonymous>)",
+          run,
+          "main (/srv/app/m.ts:1:1)"
+        )
+        assert.deepStrictEqual(names(stack, site("near", "/srv/app/b.ts:1:1"), site("far", "/srv/app/c.ts:1:1")), [
+          "main",
+          "far",
+          "near",
+          "inner"
+        ])
+      })
+
+      it("of several fibers within each other, the innermost", () => {
+        const stack = stackOf(
+          "inner (/srv/app/a.ts:1:1)",
+          run,
+          "middle (/srv/app/a.ts:2:1)",
+          run,
+          "main (/srv/app/m.ts:1:1)"
+        )
+        assert.deepStrictEqual(names(stack, site("span", "/srv/app/b.ts:1:1")), ["main", "middle", "span", "inner"])
+      })
+
+      it("before all frames, where no fiber is in sight", () => {
+        assert.deepStrictEqual(names(stackOf("a (/srv/app/a.ts:1:1)"), site("span", "/srv/app/b.ts:1:1")), [
+          "span",
+          "a"
+        ])
+      })
+
+      it("in place of a stack that has nothing but Effect in it", () => {
+        assert.deepStrictEqual(names(stackOf(run), site("span", "/srv/app/b.ts:1:1")), ["span"])
+      })
+
+      it("those whose place is not known by their name alone", () => {
+        assert.deepStrictEqual(parser.parse("", "", [site("http.client GET")]), [
+          { function: "http.client GET", filename: "<span>", in_app: false }
+        ])
+      })
+
+      it("without what varies in their names, which would make another issue of every stack", () => {
+        const stable: ReadonlyArray<readonly [name: string, shown: string]> = [
+          ["load user 42", "load user <n>"],
+          ["GET /users/42/orders/7", "GET /users/<n>/orders/<n>"],
+          ["job 7b0c7ae8-6a2f-4a53-a0a5-0a9f6c2ab0a7", "job <n>"],
+          ["GET /users/:id", "GET /users/:id"],
+          ["s3.put v2", "s3.put v2"]
+        ]
+        for (const [name, shown] of stable) {
+          const [frame] = parser.parse("", "", [site(name, "/srv/app/a.ts:1:1")])
+          assert.strictEqual(frame?.function, shown)
+          assert.strictEqual(frame?.raw_function, shown === name ? undefined : name)
+          assert.strictEqual(frame?.in_app, true)
+        }
+      })
     })
 
     it("no lines, no frames", () => {
