@@ -64,18 +64,19 @@ const patternOf = (text: string): RegExp =>
 
 const LEAST = 4
 
-/** As it is written, or begun; `…` in the documentation and what is filled in in the test stand for anything. */
+const lettersIn = (text: string): number => text.replace(/[^a-z]/gi, "").length
+
+/** As it is written, or a part of it; `…` in the documentation and what is filled in in the test stand for anything. */
 const isWritten = (name: string, file: string): boolean => {
-  const cited = patternOf(name.replaceAll(/ ?… ?/g, ANY))
+  const cited = patternOf(name.replaceAll(/ ?… ?/g, ANY)).source.slice(lettersIn(name) > LEAST ? 1 : 0)
   // The keys of an object need no quotes.
   if (/^\w+$/.test(name) && new RegExp(`\\b${name}:`).test(read(file))) return true
   return textsOf(file).some((text) => {
-    if (text.startsWith(name) || cited.test(text)) return true
+    if (text.startsWith(name) || new RegExp(cited, "s").test(text)) return true
     const filled = text.replace(/\$\{.*?\}|%[sjdo]|\$\w+/g, ANY)
-    return (
-      filled !== text &&
-      filled.replaceAll(ANY, "").replace(/[^a-z]/gi, "").length >= LEAST &&
-      new RegExp(`${patternOf(filled).source}$`, "s").test(name)
+    if (filled === text) return false
+    return [filled, filled.split(": ").at(-1) as string].some(
+      (part) => lettersIn(part) >= LEAST && new RegExp(`${patternOf(part).source}$`, "s").test(name)
     )
   })
 }
@@ -95,8 +96,10 @@ const missing = ({ file, names }: Citation): ReadonlyArray<string> => {
 }
 
 const isProved = (name: string, file: string): boolean =>
-  /^\((as above|all)\)$/.test(name.split(" › ").at(-1) as string) ||
-  name.split(" › ").every((part) => part === "…" || isWritten(part.replace(/ \(as above\)$/, ""), file))
+  name.split(" › ").every((part) => isOne(part, file) || part.split(/,(?: |$)/).every((one) => isOne(one, file)))
+
+const isOne = (name: string, file: string): boolean =>
+  /^(\(?(as above|the same|all)\)?|…)$/.test(name) || isWritten(name.replace(/ \(as above\)$/, ""), file)
 
 describe("the documentation of the integrations", () => {
   for (const page of pages) {
