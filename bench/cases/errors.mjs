@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { checkout } from "../app/shop.mjs"
 import { startIngest } from "../lib/ingest.mjs"
 import { cpuSince } from "../lib/measure.mjs"
@@ -17,6 +20,7 @@ export const title = "CPU per captured error"
 
 export const samples = {
   faultline: () => sent(FRAMES, async (options) => throughFacade(await openFaultline({ ...options, ...unlimited }))),
+  faultlineSpooled: () => sent(FRAMES, throughSpool),
   faultlineInFiber: () => sent(FRAMES, throughFiber),
   sentry: () => sent(FRAMES, async (options) => throughFacade(await openSentry(options))),
   faultlineNoSource: () =>
@@ -29,6 +33,7 @@ export const samples = {
 
 const pairs = [
   { what: "sent, with source lines", ours: "faultline", peer: "sentry", target: 1 / 3 },
+  { what: "sent, with a spool / without one", ours: "faultlineSpooled", peer: "faultline", target: 1.5 },
   { what: "sent, with source lines, from a fiber", ours: "faultlineInFiber", peer: "sentry", target: 1 / 3 },
   { what: "sent, without source lines", ours: "faultlineNoSource", peer: "sentryNoSource", target: 1 / 3 },
   { what: "dropped in beforeSend", ours: "faultlineDropped", peer: "sentryDropped", target: 1 / 5 }
@@ -58,6 +63,14 @@ const throughFacade = (sdk) => ({
   },
   flush: () => sdk.flush(10_000)
 })
+
+/** In the background: what is answered at once is never written. */
+const throughSpool = async (options) => {
+  const { Spool } = await import("../../dist/Facade.js")
+  const directory = mkdtempSync(join(tmpdir(), "faultline-bench-"))
+  process.on("exit", () => rmSync(directory, { recursive: true, force: true }))
+  return throughFacade(await openFaultline({ ...options, ...unlimited, spool: Spool.make({ directory }) }))
+}
 
 const throughFiber = async (options) => {
   const { Effect, ManagedRuntime } = await import("effect")

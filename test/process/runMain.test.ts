@@ -23,11 +23,12 @@ const unhandledOf = (events: ReadonlyArray<Event>) =>
 
 describe("runMain", () => {
   const cases: ReadonlyArray<
-    readonly [ending: string, code: number, reported?: string, by?: "excepthook" | "threading" | "user"]
+    readonly [ending: string, code: number, reported?: string, by?: "excepthook" | "threading" | "generic"]
   > = [
     ["success", 0],
     ["failure", 1, "OutOfStock", "excepthook"],
-    ["captured failure", 1, "OutOfStock", "user"],
+    // Reported by the program, and nothing dealt with it all the same.
+    ["captured failure", 1, "OutOfStock", "generic"],
     ["defect", 1, "RangeError", "excepthook"],
     ["failing finalizer", 1, "TypeError", "excepthook"],
     ["failure and failing finalizer", 1, "TypeError", "excepthook"],
@@ -57,7 +58,7 @@ describe("runMain", () => {
         const expected = reported === undefined ? [] : [reported]
         assertEvents(plain.ended, plain.events, expected)
         assertEvents(capturing.ended, capturing.events, ["before", ...expected])
-        assert.deepStrictEqual(unhandledOf(plain.events), by === undefined || by === "user" ? [] : [by])
+        assert.deepStrictEqual(unhandledOf(plain.events), by === undefined ? [] : [by])
         assert.strictEqual(without.code, code)
         assert.deepStrictEqual(comparable(plain.ended), comparable(without))
         assert.deepStrictEqual(comparable(capturing.ended), comparable(without))
