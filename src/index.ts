@@ -32,4 +32,11 @@ export type { EventHint } from "./scope/EventHint.js"
 export type { EventProcessor, ScopeContext, TagValue } from "./scope/ScopeData.js"
 export type { Profile } from "./transport/profiles.js"
 export { Spool, type SpoolOptions } from "./transport/Spool.js"
-export { type Sender, type Sending, type SendResult, type Target, Transport } from "./transport/Transport.js"
+export {
+  type Endpoint,
+  type Sender,
+  type Sending,
+  type SendResult,
+  type Target,
+  Transport
+} from "./transport/Transport.js"

@@ -16,7 +16,7 @@ import { addSpanTags } from "../event/spanTags.js"
 import { StackParser } from "../event/stack.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import type { DiscardReason, ItemType } from "../protocol/Category.js"
-import { envelopeUrl, headerDsn } from "../protocol/Dsn.js"
+import { headerDsn } from "../protocol/Dsn.js"
 import type { EnvelopeHeaders } from "../protocol/Envelope.js"
 import type { Attachment, Event, EventId, Exception } from "../protocol/Event.js"
 import { makeEventId } from "../protocol/Ids.js"
@@ -33,12 +33,13 @@ import { type Debug, describeError, makeDebug, warn, writeLine } from "../transp
 import { Outcomes } from "../transport/Outcomes.js"
 import { profiles } from "../transport/profiles.js"
 import type { Spool } from "../transport/Spool.js"
-import { openSilently, type Sender, type Transport } from "../transport/Transport.js"
+import { openSilently, type Transport } from "../transport/Transport.js"
 import { Budget, budgetKey, type Spent } from "./budget.js"
 import { FAILED, Logs } from "./Logs.js"
 import type { ResolvedOptions } from "./Options.js"
 import { type Admission, type Registration, Registry } from "./Registry.js"
 import { deepenStacks } from "./stackDepth.js"
+import { targetOf } from "./target.js"
 
 /** Where and when something is reported. @internal */
 export interface Place {
@@ -611,19 +612,9 @@ export class Client implements ScopeOwner {
   }
 
   #openDelivery(transport: Transport.Service, spool: Spool.Service): Delivery | undefined {
-    const { dsn } = this.options
-    if (dsn === undefined) return undefined
-    const agent = `${SDK_NAME}/${SDK_VERSION}`
-    const secret = dsn.secretKey === undefined ? "" : `, sentry_secret=${dsn.secretKey}`
-    const sender: Sender = openSilently(transport, {
-      dsn,
-      url: envelopeUrl(dsn),
-      headers: {
-        "content-type": "application/x-sentry-envelope",
-        "user-agent": agent,
-        "x-sentry-auth": `Sentry sentry_version=7, sentry_client=${agent}, sentry_key=${dsn.publicKey}${secret}`
-      }
-    })
+    const target = targetOf(this.options, this.debug)
+    if (target === undefined) return undefined
+    const sender = openSilently(transport, target)
     return new Delivery({
       sender,
       outcomes: this.outcomes,

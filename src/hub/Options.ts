@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { readFileSync } from "node:fs"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -14,7 +15,9 @@ import type { Event } from "../protocol/Event.js"
 import type { Log } from "../protocol/Log.js"
 import type { EventHint } from "../scope/EventHint.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
+import { describeError } from "../transport/debug.js"
 import { type Profile, profiles } from "../transport/profiles.js"
+import { parseProxy } from "../transport/proxy.js"
 import type { Spool } from "../transport/Spool.js"
 import type { Transport } from "../transport/Transport.js"
 import type { BudgetOptions } from "./budget.js"
@@ -119,6 +122,21 @@ export interface Options {
   readonly spanTags?: ReadonlyArray<string> | undefined
   /** The URLs whose requests carry the trace on: a text that is part of the URL, or a pattern. Default: all; `[]`: none. */
   readonly tracePropagationTargets?: ReadonlyArray<string | RegExp> | undefined
+  /**
+   * Envelopes are posted to this URL instead of the DSN's server, without its key in a header: for a server of your own that passes
+   * them on by the `dsn` in the envelope's header.
+   */
+  readonly tunnel?: string | undefined
+  /**
+   * The URL of the proxy to go through; `""`: none. Default: what the variables `http_proxy` and `https_proxy` say, unless `no_proxy`
+   * exempts the server.
+   */
+  readonly proxy?: string | Redacted.Redacted | undefined
+  /**
+   * Certificates (PEM) that are trusted instead of those that Node trusts: each the text itself, or the path of a file. (The variable
+   * `NODE_EXTRA_CA_CERTS` adds some to Node's own.)
+   */
+  readonly caCerts?: string | ReadonlyArray<string> | undefined
   /** How many envelopes may wait to be sent. Default: 12,000. */
   readonly maxQueueSize?: number | undefined
   /** How many bytes they may take together; a long queue is held packed. Default: 32 MiB. */
@@ -163,6 +181,9 @@ export interface ResolvedOptions {
   readonly budget: { readonly burst: number; readonly perMinute: number } | undefined
   readonly spanTags: ReadonlyArray<string>
   readonly tracePropagationTargets: ReadonlyArray<string | RegExp> | undefined
+  readonly tunnel: string | undefined
+  readonly proxy: Redacted.Redacted | undefined
+  readonly caCerts: ReadonlyArray<string> | undefined
   readonly maxQueueSize: number
   readonly maxQueueBytes: number
   readonly maxAttachmentBytes: number
@@ -234,6 +255,9 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
     budget: resolveBudget(options.budget ?? true),
     spanTags: options.spanTags ?? [],
     tracePropagationTargets: options.tracePropagationTargets,
+    tunnel: text(options.tunnel),
+    proxy: redacted(options.proxy),
+    caCerts: resolveCertificates(options.caCerts),
     maxQueueSize: options.maxQueueSize ?? 12_000,
     maxQueueBytes: options.maxQueueBytes ?? 32 * 1024 * 1024,
     maxAttachmentBytes: options.maxAttachmentBytes ?? 20 * 1024 * 1024,
@@ -287,6 +311,20 @@ const isTransport: Check = (value) =>
 const isSpool: Check = (value) =>
   isFunction((value as { open?: unknown } | null)?.open) === undefined ? undefined : "must be made by `Spool.make`"
 
+const isPlainUrl = (value: string): boolean => {
+  if (!URL.canParse(value)) return false
+  const { password, protocol, username } = new URL(value)
+  return (protocol === "http:" || protocol === "https:") && username === "" && password === ""
+}
+// What is wrong is not quoted: it may hold a password.
+const isProxy: Check = (value) => {
+  const written = Redacted.isRedacted(value) ? Redacted.value(value) : value
+  return typeof written === "string" && (written.trim() === "" || parseProxy(written.trim()) !== undefined)
+    ? undefined
+    : "must be the http or https URL of a proxy"
+}
+const isTexts = isListOf("texts", (item) => typeof item === "string")
+
 const checks: { readonly [K in keyof Options]-?: Check } = {
   dsn: (value) =>
     typeof (Redacted.isRedacted(value) ? Redacted.value(value) : value) === "string"
@@ -330,6 +368,11 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
     typeof value === "boolean" || isBudget(value) ? undefined : "must be true, false or { burst, perMinute }",
   spanTags: isListOf("texts", (item) => typeof item === "string"),
   tracePropagationTargets: isListOf("texts and patterns", (item) => typeof item === "string" || item instanceof RegExp),
+  tunnel: (value) =>
+    isText(value) ??
+    (value === "" || isPlainUrl(value as string) ? undefined : "must be an http or https URL, without a user"),
+  proxy: isProxy,
+  caCerts: (value) => (typeof value === "string" ? undefined : isTexts(value)),
   maxQueueSize: isCount,
   maxQueueBytes: isCount,
   maxAttachmentBytes: isCount,
@@ -367,6 +410,22 @@ const resolveDsn = (dsn: Options["dsn"]): Dsn | undefined => {
   const parsed = parseDsn(written)
   if (isDsnProblem(parsed)) throw new DsnError({ reason: parsed.reason })
   return parsed
+}
+
+const redacted = (value: string | Redacted.Redacted | undefined): Redacted.Redacted | undefined =>
+  typeof value === "string" ? Redacted.make(value.trim()) : value
+
+const resolveCertificates = (given: Options["caCerts"]): ReadonlyArray<string> | undefined => {
+  const certificates = typeof given === "string" ? [given] : given
+  if (certificates === undefined || certificates.length === 0) return undefined
+  return certificates.map((certificate) => {
+    if (certificate.includes("-----BEGIN")) return certificate
+    try {
+      return readFileSync(certificate, "utf8")
+    } catch (error) {
+      throw new OptionsError({ option: "caCerts", reason: `names a file that cannot be read: ${describeError(error)}` })
+    }
+  })
 }
 
 const nearestOption = (name: string): string | undefined => {

@@ -65,6 +65,7 @@ export interface DeliveryStats {
 
 /** @internal */
 export class Delivery {
+  readonly #config: DeliveryConfig
   readonly #urgent = new Fifo<Waiting>()
   readonly #queue = new Fifo<Waiting>()
   readonly #idle: Array<() => void> = []
@@ -92,7 +93,8 @@ export class Delivery {
   #retryMillis = 0
   #recovery: NodeJS.Timeout | undefined
 
-  constructor(readonly config: DeliveryConfig) {
+  constructor(config: DeliveryConfig) {
+    this.#config = config
     const { outcomes, store } = config
     if (store === undefined) return
     outcomes.onChange = () => store.saveCounts(outcomes.untold())
@@ -106,14 +108,14 @@ export class Delivery {
     const framed = outgoing.items.map((item) => this.#frame(item))
     const waiting = makeWaiting(outgoing.headers, this.#allowed(framed))
     if (waiting.parts.length === 0) return false
-    const stored = this.config.store?.put(storedBytesOf(waiting))
+    const stored = this.#config.store?.put(storedBytesOf(waiting))
     if (stored !== undefined) {
       this.#enqueue(this.#hasRoom(waiting) ? { ...waiting, stored } : onDisk(stored), outgoing.urgent)
       return true
     }
     if (!this.#hasRoom(waiting) && !(outgoing.urgent && this.#makeRoom(waiting))) {
       this.#discard("queue_overflow", waiting.parts)
-      this.config.debug(`dropped: the queue is full (${this.pending} envelopes, ${this.#queuedBytes} bytes)`)
+      this.#config.debug(`dropped: the queue is full (${this.pending} envelopes, ${this.#queuedBytes} bytes)`)
       return false
     }
     this.#enqueue(waiting, outgoing.urgent)
@@ -130,7 +132,7 @@ export class Delivery {
 
   /** Whether items of this kind are sent: the server takes them, and has not said otherwise. */
   accepts(type: ItemType): boolean {
-    return this.config.accepted.has(type) && !this.#rejected.has(type)
+    return this.#config.accepted.has(type) && !this.#rejected.has(type)
   }
 
   /** Envelopes that have not been answered yet. */
@@ -144,8 +146,8 @@ export class Delivery {
       queuedBytes: this.#queuedBytes,
       inFlight: this.#inFlight.length,
       sent: this.#sent,
-      spooled: this.config.store?.count ?? 0,
-      discarded: this.config.outcomes.totals()
+      spooled: this.#config.store?.count ?? 0,
+      discarded: this.#config.outcomes.totals()
     }
   }
 
@@ -198,7 +200,7 @@ export class Delivery {
    */
   drainAtExit(timeoutMillis: number, onWaiting: (pending: number) => void): void {
     this.sendReport()
-    this.config.store?.flush()
+    this.#config.store?.flush()
     this.#exit = { deadline: performance.now() + timeoutMillis, onWaiting }
     this.#drainSync()
   }
@@ -209,14 +211,14 @@ export class Delivery {
     this.#closed = true
     const left = this.#takeWaiting()
     const kept = left.filter(({ stored }) => stored !== undefined).length
-    if (left.length > kept) this.config.debug(`closed with ${left.length - kept} envelopes unsent`)
-    if (kept > 0) this.config.debug(`closed with ${kept} envelopes left in the spool`)
+    if (left.length > kept) this.#config.debug(`closed with ${left.length - kept} envelopes unsent`)
+    if (kept > 0) this.#config.debug(`closed with ${kept} envelopes left in the spool`)
     this.#cutOff(() => true)
     clearTimeout(this.#retry)
     clearInterval(this.#recovery)
-    this.config.outcomes.onChange = undefined
-    this.config.store?.close()
-    this.#guard("close", () => this.config.sender.close())
+    this.#config.outcomes.onChange = undefined
+    this.#config.store?.close()
+    this.#guard("close", () => this.#config.sender.close())
     this.#notify()
   }
 
@@ -244,7 +246,7 @@ export class Delivery {
   /** What was on disk alone, in memory; `undefined` if it cannot be read. */
   #load(waiting: Waiting): Waiting | undefined {
     const { number, parts, stored } = waiting
-    const { store } = this.config
+    const { store } = this.#config
     if (parts.length > 0 || stored === undefined || store === undefined) return waiting
     try {
       const bytes = store.read(stored)
@@ -253,20 +255,20 @@ export class Delivery {
       // It is told below.
     }
     store.spoiled(stored)
-    this.config.outcomes.record("internal_sdk_error", "error")
+    this.#config.outcomes.record("internal_sdk_error", "error")
     return undefined
   }
 
   #recover(store: Store): void {
     const found = store.recover(
-      (counts) => this.config.outcomes.putBack(counts),
+      (counts) => this.#config.outcomes.putBack(counts),
       (expired) => {
         store.remove(expired)
-        this.config.outcomes.record("cache_overflow", "error")
+        this.#config.outcomes.record("cache_overflow", "error")
       }
     )
     for (const stored of found) this.#enqueue(onDisk(stored), false)
-    if (found.length > 0) this.config.debug(`found ${found.length} envelopes in the spool`)
+    if (found.length > 0) this.#config.debug(`found ${found.length} envelopes in the spool`)
   }
 
   /** The network is down: nothing is tried for a while, and nobody waits for it. */
@@ -307,12 +309,12 @@ export class Delivery {
   }
 
   #hasRoom(waiting: Waiting): boolean {
-    return this.#waiting < this.config.maxQueue && this.#queuedBytes + waiting.size <= this.config.maxQueueBytes
+    return this.#waiting < this.#config.maxQueue && this.#queuedBytes + waiting.size <= this.#config.maxQueueBytes
   }
 
   /** The newest of the ordinary envelopes give way. */
   #makeRoom(waiting: Waiting): boolean {
-    if (waiting.size > this.config.maxQueueBytes) return false
+    if (waiting.size > this.#config.maxQueueBytes) return false
     while (!this.#hasRoom(waiting)) {
       const displaced = this.#taken(this.#queue.pop())
       if (displaced === undefined) return false
@@ -337,7 +339,7 @@ export class Delivery {
     // A sender that answers at once must not make this recurse as deep as the queue is long.
     if (this.#pumping) return
     this.#pumping = true
-    const concurrency = this.config.store === undefined ? CONCURRENCY : 1
+    const concurrency = this.#config.store === undefined ? CONCURRENCY : 1
     const begun = performance.now()
     while (!this.#closed && this.#retry === undefined && this.#inFlight.length < concurrency) {
       if (performance.now() - begun > MAX_STRETCH_MILLIS) {
@@ -359,7 +361,7 @@ export class Delivery {
     if (performance.now() - this.#lastReport >= REPORT_INTERVAL_MILLIS)
       this.#sendReport((report) => this.#hasRoom(report))
     const inFlight = new InFlight(waiting)
-    const { sender } = this.config
+    const { sender } = this.#config
     const header = encodeHeader(waiting)
     const length = lengthOfAll(waiting, header)
     const slab = sender.keepsEnvelope === false ? this.#slabs.take(length) : Buffer.allocUnsafe(length)
@@ -394,7 +396,7 @@ export class Delivery {
       const still = batch.map((envelope) => this.#withoutLimited(envelope)).filter((envelope) => envelope !== undefined)
       if (still.length === 0) continue
       const results = this.#guard("sendSync", () =>
-        this.config.sender.sendSync?.(
+        this.#config.sender.sendSync?.(
           still.map((envelope) => bytesOf(envelope)),
           exit.deadline - performance.now(),
           () => exit.onWaiting(told)
@@ -413,13 +415,13 @@ export class Delivery {
   }
 
   #sendReport(isWelcome: (report: Waiting) => boolean, answered?: () => void): boolean {
-    if (!this.accepts("client_report") || this.config.outcomes.isEmpty || this.#closed || this.#reportsWaiting > 0)
+    if (!this.accepts("client_report") || this.#config.outcomes.isEmpty || this.#closed || this.#reportsWaiting > 0)
       return false
     const discarded = this.#takeReport()
     if (discarded === undefined) return false
-    const waiting = makeWaiting(this.config.reportHeaders, [reportPart(discarded)], discarded)
+    const waiting = makeWaiting(this.#config.reportHeaders, [reportPart(discarded)], discarded)
     if (!isWelcome(waiting)) {
-      this.config.outcomes.putBack(discarded)
+      this.#config.outcomes.putBack(discarded)
       return false
     }
     this.#enqueue(answered === undefined ? waiting : { ...waiting, answered }, false)
@@ -431,12 +433,12 @@ export class Delivery {
     const now = performance.now()
     if (limitedUntil(this.#limits, "internal", now) !== undefined) return undefined
     this.#lastReport = now
-    return this.config.outcomes.take()
+    return this.#config.outcomes.take()
   }
 
   #settle(waiting: Waiting, result: SendResult): void {
     if (!isAnswer(result)) {
-      this.config.debug(`not sent: ${(result as { readonly reason?: string } | undefined)?.reason ?? "no answer"}`)
+      this.#config.debug(`not sent: ${(result as { readonly reason?: string } | undefined)?.reason ?? "no answer"}`)
       if (waiting.stored === undefined) {
         waiting.answered?.()
         this.#lose("network_error", waiting)
@@ -459,16 +461,16 @@ export class Delivery {
     )
     if (result.status >= 200 && result.status < 300) {
       this.#sent++
-      if (waiting.report !== undefined) this.config.outcomes.told(waiting.report)
-      this.config.debug(`sent ${describe(waiting)}`)
+      if (waiting.report !== undefined) this.#config.outcomes.told(waiting.report)
+      this.#config.debug(`sent ${describe(waiting)}`)
       return
     }
-    this.config.debug(`refused with ${result.status}: ${describe(waiting)}${detail(result.detail)}`)
+    this.#config.debug(`refused with ${result.status}: ${describe(waiting)}${detail(result.detail)}`)
     if ((isRejection(result.status) || result.status === TOO_LARGE) && this.#sendEventAlone(waiting)) return
     if (isRejection(result.status)) this.#reject(waiting)
     // The server counts what it refuses with a 429.
     if (result.status !== 429) this.#lose("send_error", waiting)
-    else if (waiting.report !== undefined) this.config.outcomes.putBack(waiting.report)
+    else if (waiting.report !== undefined) this.#config.outcomes.putBack(waiting.report)
   }
 
   /** It may have been refused for what came along with it. Whoever waits for it goes on waiting. */
@@ -480,7 +482,7 @@ export class Delivery {
       parts.filter((part) => part !== event)
     )
     const alone = makeWaiting(headers, [event])
-    this.#queue.unshift({ ...alone, number, stored: this.config.store?.put(storedBytesOf(alone)) })
+    this.#queue.unshift({ ...alone, number, stored: this.#config.store?.put(storedBytesOf(alone)) })
     this.#queuedBytes += alone.size
     return true
   }
@@ -490,7 +492,7 @@ export class Delivery {
     for (const { type } of parts) {
       if (type === "event") continue
       this.#rejected.add(type)
-      this.config.debug(`the server does not take items of the type ${type}: no more are sent`)
+      this.#config.debug(`the server does not take items of the type ${type}: no more are sent`)
     }
   }
 
@@ -499,7 +501,7 @@ export class Delivery {
     if (parts === waiting.parts) return waiting
     const keepsReport = parts.some(({ type }) => type === "client_report")
     if (waiting.report !== undefined && !keepsReport) {
-      this.config.outcomes.putBack(waiting.report)
+      this.#config.outcomes.putBack(waiting.report)
       waiting.answered?.()
     }
     if (parts.length === 0) {
@@ -521,23 +523,23 @@ export class Delivery {
     const limited = parts.filter((part) => isLimited(part) || (withEvent && part.type === "attachment"))
     if (limited.length === 0) return parts
     this.#discard("ratelimit_backoff", limited)
-    this.config.debug(`held back by the server's rate limit: ${limited.map((part) => part.type).join(", ")}`)
+    this.#config.debug(`held back by the server's rate limit: ${limited.map((part) => part.type).join(", ")}`)
     return parts.filter((part) => !limited.includes(part))
   }
 
   #forget({ stored }: Waiting): void {
-    if (stored !== undefined) this.config.store?.remove(stored)
+    if (stored !== undefined) this.#config.store?.remove(stored)
   }
 
   #lose(reason: LossReason, waiting: Waiting): void {
     this.#discard(reason, waiting.parts)
-    if (waiting.report !== undefined) this.config.outcomes.putBack(waiting.report)
+    if (waiting.report !== undefined) this.#config.outcomes.putBack(waiting.report)
   }
 
   #discard(reason: LossReason | "ratelimit_backoff", parts: ReadonlyArray<Part>): void {
     for (const { category, logBytes, quantity } of parts) {
-      this.config.outcomes.record(reason, category, quantity)
-      if (logBytes !== undefined) this.config.outcomes.record(reason, "log_byte", logBytes)
+      this.#config.outcomes.record(reason, category, quantity)
+      if (logBytes !== undefined) this.#config.outcomes.record(reason, "log_byte", logBytes)
     }
   }
 
@@ -562,7 +564,7 @@ export class Delivery {
     try {
       return call()
     } catch (error) {
-      this.config.debug(`${what} of the transport threw ${describeError(error)}`)
+      this.#config.debug(`${what} of the transport threw ${describeError(error)}`)
       return undefined
     }
   }

@@ -12,6 +12,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import type { Dsn } from "../protocol/Dsn.js"
 import { silent, silently } from "../scope/carrier.js"
@@ -24,10 +25,23 @@ import { makeHttpSender } from "./httpSender.js"
  * @since 0.1.0
  * @category models
  */
-export interface Target {
+export interface Target extends Endpoint {
   readonly dsn: Dsn
+}
+
+/**
+ * Where envelopes are posted to, and how to get there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Endpoint {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
+  /** The URL of a proxy, from the options or the environment. It may hold a password. */
+  readonly proxy?: Redacted.Redacted | undefined
+  /** Certificates (PEM) to be trusted, instead of those that Node trusts. */
+  readonly ca?: ReadonlyArray<string> | undefined
 }
 
 /**

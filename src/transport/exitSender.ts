@@ -4,7 +4,8 @@
  */
 import { Worker } from "node:worker_threads"
 import { describeError } from "./debug.js"
-import type { SendResult, Target } from "./Transport.js"
+import type { Route } from "./route.js"
+import type { SendResult } from "./Transport.js"
 
 /**
  * Sends the envelopes, in order, four at a time, and returns when all are answered or `timeoutMillis` are over. The thread is
@@ -15,7 +16,7 @@ import type { SendResult, Target } from "./Transport.js"
  * @internal
  */
 export const sendAtExit = (
-  target: Target,
+  route: Route,
   envelopes: ReadonlyArray<Uint8Array>,
   timeoutMillis: number,
   onWaiting: () => void
@@ -25,7 +26,7 @@ export const sendAtExit = (
   const statuses = new Int32Array(new SharedArrayBuffer(4 * (envelopes.length + 1)))
   let worker: Worker
   try {
-    const workerData = { statuses, url: target.url, headers: target.headers, envelopes: [...envelopes] }
+    const workerData = { statuses, route, envelopes: [...envelopes] }
     // Neither preloaded modules nor NODE_OPTIONS: the thread must be ready in milliseconds and must not load this SDK again.
     worker = new OwnWorker(WORKER, { eval: true, execArgv: [], env: tlsSettings(), stdin: false, workerData })
   } catch (error) {
@@ -57,11 +58,25 @@ const resultOf = (status: number): SendResult | undefined => {
   return status < 0 ? { _tag: "Failed", reason: "no connection" } : { _tag: "Answered", status }
 }
 
+// What it does is what `httpSender` does, for a thread that has nothing but Node.
 const WORKER = `
-const { workerData: { statuses, url, headers, envelopes } } = require("node:worker_threads")
-const { hostname, port, pathname, search, protocol } = new URL(url)
-const client = protocol === "https:" ? require("node:https") : require("node:http")
+const { workerData: { statuses, route, envelopes } } = require("node:worker_threads")
+const clientFor = (isSecure) => isSecure ? require("node:https") : require("node:http")
+const { ca, headers, host, path, port, tunnel } = route
+const client = clientFor(route.isSecure)
 const agent = new client.Agent({ keepAlive: true, maxSockets: 4 })
+const { createConnection } = agent
+if (tunnel !== undefined) agent.createConnection = function (options, done) {
+  const { authority, headers, host, port } = tunnel
+  const request = clientFor(tunnel.isSecure).request({ method: "CONNECT", agent: false, host, port, path: authority, headers, ca })
+  request.on("connect", ({ statusCode }, socket) => {
+    if (statusCode === 200) return done(null, createConnection.call(this, { ...options, socket }))
+    socket.destroy()
+    done(new Error("no connection"))
+  })
+  request.on("error", done)
+  request.end()
+}
 let left = envelopes.length
 const settle = (index, status) => {
   if (statuses[index + 1] !== 0) return
@@ -73,8 +88,7 @@ const settle = (index, status) => {
 }
 envelopes.forEach((body, index) => {
   const request = client.request({
-    method: "POST", agent, host: hostname.replace(/^\\[|\\]$/g, ""), port, path: pathname + search,
-    headers: { ...headers, "content-length": String(body.byteLength) }
+    method: "POST", agent, host, port, path, ca, headers: { ...headers, "content-length": String(body.byteLength) }
   }, (response) => {
     response.resume()
     response.on("close", () => settle(index, response.statusCode))

@@ -3,9 +3,11 @@
  * alive.
  */
 import * as http from "node:http"
+import type { Duplex } from "node:stream"
 import { sendAtExit } from "./exitSender.js"
 import { markOwnAgent } from "./ownAgents.js"
-import type { Sender, Sending, SendResult, Target } from "./Transport.js"
+import { type Route, routeTo, type Tunnel } from "./route.js"
+import type { Endpoint, Sender, Sending, SendResult } from "./Transport.js"
 
 /** Bodies above this many bytes are compressed, off the main thread. @internal */
 export const GZIP_THRESHOLD = 32 * 1024
@@ -14,28 +16,86 @@ export const GZIP_THRESHOLD = 32 * 1024
 export const REQUEST_TIMEOUT_MILLIS = 10_000
 
 /** @internal */
-export const makeHttpSender = (target: Target): Sender => {
-  const url = new URL(target.url)
-  // Loaded where it is needed: what stands behind https is a tenth of what the SDK adds to the start of a process.
-  const client = url.protocol === "https:" ? process.getBuiltinModule("node:https") : http
+export const makeHttpSender = (endpoint: Endpoint, timeoutMillis: number = REQUEST_TIMEOUT_MILLIS): Sender => {
+  const route = routeTo(endpoint)
+  const { ca, headers, host, path, port } = route
+  const client = clientFor(route.isSecure)
   const agent = new client.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_SOCKETS })
   markOwnAgent(agent)
-  const options = {
-    method: "POST",
-    agent,
-    host: url.hostname.replace(/^\[|\]$/g, ""),
-    port: url.port,
-    path: url.pathname + url.search
-  }
+  const giveUp = route.tunnel === undefined ? () => {} : tunnelThrough(agent, route.tunnel, route, timeoutMillis)
+  const options = { method: "POST", agent, host, port, path, ...trust(ca) }
+  // A closure, and no field: what shows an object to people is not to show the key.
+  const post: Post = (more) => client.request({ ...options, headers: { ...headers, ...more } })
   return {
     keepsEnvelope: false,
-    send: (envelope, done) => new HttpSending(client.request, options, target.headers, envelope, done),
-    sendSync: (envelopes, timeoutMillis, onWaiting) => sendAtExit(target, envelopes, timeoutMillis, onWaiting),
-    close: () => agent.destroy()
+    send: (envelope, done) => new HttpSending(post, timeoutMillis, envelope, done),
+    sendSync: (envelopes, limitMillis, onWaiting) => sendAtExit(route, envelopes, limitMillis, onWaiting),
+    close() {
+      giveUp()
+      agent.destroy()
+    }
   }
 }
 
 const MAX_SOCKETS = 8
+
+// Loaded where it is needed: what stands behind https is a tenth of what the SDK adds to the start of a process.
+const clientFor = (isSecure: boolean): Pick<typeof http, "Agent" | "request"> =>
+  isSecure ? process.getBuiltinModule("node:https") : http
+
+const trust = (ca: Route["ca"]): { readonly ca?: Array<string> } => (ca === undefined ? {} : { ca: [...ca] })
+
+type Post = (headers: Readonly<Record<string, string>>) => http.ClientRequest
+
+/**
+ * Lets an agent ask a proxy for its connections. What the proxy itself answers is never taken for the server's, nor is anything
+ * but the server's name sent to it. The function that is returned ends what is still being asked for.
+ */
+const tunnelThrough = (agent: http.Agent, tunnel: Tunnel, { ca }: Route, timeoutMillis: number): (() => void) => {
+  const client = clientFor(tunnel.isSecure)
+  const own = new client.Agent()
+  markOwnAgent(own)
+  const open = new Set<http.ClientRequest>()
+  const connecting = agent as unknown as Connecting
+  const connect = connecting.createConnection
+  connecting.createConnection = (options, done) => {
+    const { authority, headers, host, port } = tunnel
+    const request = client.request({
+      method: "CONNECT",
+      agent: own,
+      host,
+      port,
+      path: authority,
+      headers,
+      ...trust(ca)
+    })
+    const deadline = setTimeout(() => request.destroy(new Error("the proxy does not answer")), timeoutMillis).unref()
+    open.add(request)
+    const settle = (error: Error | null, socket?: Duplex): void => {
+      clearTimeout(deadline)
+      open.delete(request)
+      done?.(error, socket)
+    }
+    request.on("socket", (socket) => socket.unref())
+    request.on("connect", ({ statusCode }, socket) => {
+      if (statusCode === 200) return settle(null, connect.call(agent, { ...options, socket }))
+      socket.destroy()
+      settle(new Error(`the proxy answers ${statusCode}`))
+    })
+    request.on("error", settle)
+    request.end()
+    return undefined
+  }
+  return () => {
+    for (const request of open) request.destroy()
+  }
+}
+
+// SAFETY: an agent's own way to connect is what it may have replaced, and takes a socket that is there already; the types do not
+// know that it is a function of the options alone.
+type Connecting = Omit<http.Agent, "createConnection"> & {
+  createConnection: (options: object, done?: (error: Error | null, socket?: Duplex) => void) => Duplex | undefined
+}
 
 class HttpSending implements Sending {
   handedOver = false
@@ -44,16 +104,15 @@ class HttpSending implements Sending {
   readonly #deadline: NodeJS.Timeout
 
   constructor(
-    readonly start: typeof http.request,
-    readonly options: http.RequestOptions,
-    readonly headers: Readonly<Record<string, string>>,
+    readonly post: Post,
+    timeoutMillis: number,
     envelope: Uint8Array,
     done: (result: SendResult) => void
   ) {
     this.#done = done
     this.#deadline = setTimeout(
-      () => this.#finish({ _tag: "Failed", reason: `no answer within ${REQUEST_TIMEOUT_MILLIS} ms` }, true),
-      REQUEST_TIMEOUT_MILLIS
+      () => this.#finish({ _tag: "Failed", reason: `no answer within ${timeoutMillis} ms` }, true),
+      timeoutMillis
     ).unref()
     if (envelope.byteLength > GZIP_THRESHOLD) {
       process.getBuiltinModule("node:zlib").gzip(envelope, (error, compressed) => {
@@ -70,8 +129,7 @@ class HttpSending implements Sending {
   #attempt(body: Uint8Array, extraHeaders: Record<string, string>, isRetry = false): void {
     if (this.#done === undefined) return
     try {
-      const headers = { ...this.headers, ...extraHeaders, "content-length": String(body.byteLength) }
-      const request = this.start({ ...this.options, headers })
+      const request = this.post({ ...extraHeaders, "content-length": String(body.byteLength) })
       this.#request = request
       request.on("socket", (socket) => socket.unref())
       request.on("finish", () => {

@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { selfSigned } from "../support/ingest.js"
+import { Proxy } from "../support/proxy.js"
 import {
   assertEvents,
   comparable,
@@ -117,6 +118,60 @@ describe("hard exit, with a server whose certificate nobody has signed", () => {
       })
     )
   }
+})
+
+describe("hard exit, by another way than straight to the server", () => {
+  const certificate = selfSigned()
+
+  it.scopedLive("exit: through the proxy that the environment names", () =>
+    Effect.gen(function* () {
+      const [server, proxy] = [yield* receiver(), yield* Proxy.start()]
+      const ended = yield* run("hard-exit.mjs", ["exit", "3"], {
+        to: server,
+        env: { http_proxy: proxy.urlWith("u:p@") }
+      })
+      assertEvents(ended, yield* server.events, messages(3))
+      assert.strictEqual(ended.code, 7)
+      assert.strictEqual(proxy.seen.length, 3)
+      for (const { headers } of proxy.seen) assert.strictEqual(headers["proxy-authorization"], "Basic dTpw")
+    })
+  )
+
+  it.scopedLive.skipIf(certificate === undefined)(
+    "exit: through a connection of the proxy, to a server of caCerts",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* receiver(0, { tls: certificate })
+        const proxy = yield* Proxy.start({ tls: certificate })
+        const options = { caCerts: certificate?.cert, proxy: proxy.url }
+        const ended = yield* run("hard-exit.mjs", ["exit", "3"], { to: server, options })
+        assertEvents(ended, yield* server.events, messages(3))
+        assert.isAtLeast(proxy.seen.length, 1)
+        for (const { method } of proxy.seen) assert.strictEqual(method, "CONNECT")
+      })
+  )
+
+  it.scopedLive("exit: through the tunnel", () =>
+    Effect.gen(function* () {
+      const server = yield* receiver()
+      const tunnel = new URL(server.dsn.replace("public@", "")).origin
+      const ended = yield* run("hard-exit.mjs", ["exit"], {
+        env: { SENTRY_DSN: "http://public@127.0.0.1:1/42" },
+        options: { tunnel: `${tunnel}/own/envelope` }
+      })
+      assertEvents(ended, yield* server.events, ["event 0"])
+    })
+  )
+
+  it.scopedLive("exit: a silent proxy holds nobody up for longer than the limit", () =>
+    Effect.gen(function* () {
+      const [server, proxy] = [yield* receiver(0, { tls: certificate }), yield* Proxy.start({ refuses: "silently" })]
+      const options = { proxy: proxy.url, shutdownTimeout: 500 }
+      const ended = yield* run("hard-exit.mjs", ["exit"], { to: server, options })
+      assert.strictEqual(ended.code, 7)
+      assert.isBelow(ended.millisSince("ending"), 500 + MARGIN_MILLIS)
+    })
+  )
 })
 
 /** The ways that end in the middle of sending. */

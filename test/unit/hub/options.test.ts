@@ -172,6 +172,18 @@ const options: {
     [[], ["x", /x/]],
     ["x", /x/, [5], null]
   ],
+  tunnel: [
+    ["https://own.example/errors?x=1", "http://[::1]:8000", ""],
+    [5, null, {}, text, "/errors", "ftp://own.example/", "https://user:password@own.example/"]
+  ],
+  proxy: [
+    ["http://proxy.example:3128", "https://u:p@proxy.example", "proxy.example:3128", Redacted.make("http://p"), ""],
+    [5, null, {}, "socks5://proxy.example", "http://", Redacted.make(5)]
+  ],
+  caCerts: [
+    ["-----BEGIN CERTIFICATE-----", ["-----BEGIN CERTIFICATE-----"], []],
+    [5, null, {}, [5]]
+  ],
   maxQueueSize: [
     [0, 10],
     [-1, 1.5, "10", null]
@@ -252,6 +264,9 @@ describe("resolveOptions", () => {
       budget: { burst: 10_000, perMinute: 30 },
       spanTags: [],
       tracePropagationTargets: undefined,
+      tunnel: undefined,
+      proxy: undefined,
+      caCerts: undefined,
       maxQueueSize: 12_000,
       maxQueueBytes: 32 * 1024 * 1024,
       maxAttachmentBytes: 20 * 1024 * 1024,
@@ -317,7 +332,7 @@ describe("resolveOptions", () => {
       ["frameContextLine", "frameContextLines"],
       ["zzzzzzzzzz", undefined],
       ["x", undefined],
-      ["tunnel", undefined],
+      ["quux", undefined],
       ["constructor", undefined]
     ]
     for (const [option, expected] of nearest) {
