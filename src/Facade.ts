@@ -14,7 +14,7 @@ import { isError } from "./event/exceptions.js"
 import { callSite } from "./event/stack.js"
 import { type CaptureContext, eventReport, exceptionReport, messageReport } from "./hub/Capture.js"
 import { ForkedScope } from "./hub/ForkedScope.js"
-import { carryOn, given, Hub, openHub } from "./hub/Hub.js"
+import { carryOn, configuredSpotlight, given, Hub, openHub, withOptions } from "./hub/Hub.js"
 import type { IntegrationLayer } from "./hub/Integration.js"
 import { type Options as HubOptions, OptionsError } from "./hub/Options.js"
 import { attemptCapture, clientOf, placeOf } from "./hub/report.js"
@@ -72,7 +72,7 @@ export const init = (options: InitOptions = {}): void => {
   const scope = Effect.runSync(Scope.make())
   const opened = Effect.runSyncExit(
     Effect.gen(function* () {
-      const hub = yield* openHub({ ...configured, ...given(hubOptions) })
+      const hub = yield* openHub(withOptions(configured, hubOptions))
       for (const layer of [defaultIntegrations(integrations), ...additionalIntegrations])
         yield* Layer.buildWithScope(Layer.provide(layer, Layer.succeed(Hub, hub)), scope)
       yield* carryOn(hub)
@@ -440,7 +440,8 @@ const environment = (): HubOptions => {
     dist: read("SENTRY_DIST"),
     serverName: read("SENTRY_NAME"),
     sampleRate,
-    debug
+    debug,
+    spotlight: configuredSpotlight(read("SENTRY_SPOTLIGHT"))
   })
 }
 

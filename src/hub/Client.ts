@@ -11,7 +11,7 @@ import { typeOf, valueOf } from "../event/exceptions.js"
 import { failureOf, identitiesOf, type Leaf, withoutPrimary } from "../event/failure.js"
 import { describeValue, normalize } from "../event/normalize.js"
 import { judge, type Verdict } from "../event/policy.js"
-import { scrubText } from "../event/scrub.js"
+import { FILTERED, scrubText } from "../event/scrub.js"
 import { addSpanTags } from "../event/spanTags.js"
 import { StackParser } from "../event/stack.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
@@ -28,18 +28,20 @@ import { breadcrumbsOf, type Recollection, recall, scopeOf } from "../scope/reme
 import * as ScopeData from "../scope/ScopeData.js"
 import { open as openScope, type ScopeOwner, type ScopeState } from "../scope/ScopeState.js"
 import type { Branch } from "../scope/Trail.js"
-import { type CountedItem, Delivery, type DeliveryStats } from "../transport/Delivery.js"
+import { type CountedItem, Delivery, type DeliveryStats, type Outgoing } from "../transport/Delivery.js"
 import { type Debug, describeError, makeDebug, warn, writeLine } from "../transport/debug.js"
+import { metrics } from "../transport/metrics.js"
 import { Outcomes } from "../transport/Outcomes.js"
 import { profiles } from "../transport/profiles.js"
 import type { Spool } from "../transport/Spool.js"
-import { openSilently, type Transport } from "../transport/Transport.js"
+import { makeSpotlightSender, SPOTLIGHT_PATIENCE_MILLIS } from "../transport/spotlight.js"
+import { openSilently, type Sender, type Transport } from "../transport/Transport.js"
 import { Budget, budgetKey, type Spent } from "./budget.js"
 import { FAILED, Logs } from "./Logs.js"
 import type { ResolvedOptions } from "./Options.js"
 import { type Admission, type Registration, Registry } from "./Registry.js"
 import { deepenStacks } from "./stackDepth.js"
-import { targetOf } from "./target.js"
+import { ENVELOPE_HEADERS, targetOf } from "./target.js"
 
 /** Where and when something is reported. @internal */
 export interface Place {
@@ -58,6 +60,8 @@ export class Client implements ScopeOwner {
   readonly registry: Registry
   readonly outcomes: Outcomes
   readonly delivery: Delivery | undefined
+  /** Shows what is sent, also what is not sampled, to Spotlight, beside the server. */
+  readonly mirror: Delivery | undefined
   readonly debug: Debug
   /** Where structured logs go, if they are wanted. */
   readonly logs: Logs | undefined
@@ -81,6 +85,9 @@ export class Client implements ScopeOwner {
   readonly #budget: Budget | undefined
   readonly #ids = new WeakMap<object, EventId>()
   #inCallback = false
+  #isMirrorSettled = false
+  /** Of the DSN, where they are no word that may stand anywhere. */
+  readonly #keys: ReadonlyArray<string>
 
   constructor(
     readonly options: ResolvedOptions,
@@ -89,7 +96,10 @@ export class Client implements ScopeOwner {
   ) {
     this.debug = makeDebug(options.debug)
     this.registry = new Registry(this.debug, warn)
-    this.outcomes = new Outcomes(options.sendClientReports && profiles[options.profile].has("client_report"))
+    this.outcomes = new Outcomes(
+      options.dsn !== undefined && options.sendClientReports && profiles[options.profile].has("client_report"),
+      metrics
+    )
     this.#budget = options.budget === undefined ? undefined : new Budget(options.budget)
     this.opened = openScope(this)
     this.globalScope = ScopeData.applyContext(ScopeData.empty, options.initialScope)
@@ -100,11 +110,13 @@ export class Client implements ScopeOwner {
       inAppExclude: options.inAppExclude,
       sourceMaps: options.sourceMaps
     })
+    this.#keys = [options.dsn?.publicKey ?? "", options.dsn?.secretKey ?? ""].filter((key) => key.length >= 16)
     this.#sender = {
       ...(options.dsn === undefined ? undefined : { dsn: headerDsn(options.dsn) }),
       sdk: { name: SDK_NAME, version: SDK_VERSION }
     }
     this.delivery = this.#openDelivery(transport, spool)
+    this.mirror = this.#openMirror()
     this.logs =
       options.enableLogs && this.delivery !== undefined
         ? new Logs(this, (name, call) => this.#callback(name, call, FAILED))
@@ -146,7 +158,8 @@ export class Client implements ScopeOwner {
         inFlight: 0,
         sent: 0,
         spooled: 0,
-        discarded: this.outcomes.totals()
+        discarded: this.outcomes.totals(),
+        limited: []
       }
     )
   }
@@ -256,8 +269,10 @@ export class Client implements ScopeOwner {
 
   /** Sends what is no event, in an envelope of its own: no processor, no `beforeSend` and no sampling has a say in it. */
   offer(item: CountedItem, urgent = false): boolean {
-    if (!this.isOpen || !this.accepts(item.headers.type)) return false
-    return this.delivery?.offer({ headers: this.#sender, items: [item], urgent }) === true
+    if (!this.isOpen) return false
+    const outgoing: Outgoing = { headers: this.#sender, items: [item], urgent }
+    this.mirror?.offer(outgoing)
+    return this.accepts(item.headers.type) && this.delivery?.offer(outgoing) === true
   }
 
   /** What takes back something that was installed for as long as the hub is open. */
@@ -273,7 +288,12 @@ export class Client implements ScopeOwner {
     for (const takeBack of this.#takeBack.splice(0)) takeBack()
     this.logs?.close()
     this.delivery?.close()
-    this.debug("closed")
+    this.mirror?.close()
+    const { discarded, sent } = this.stats
+    const lost = discarded
+      .map(({ category, quantity, reason }) => `, ${quantity} ${category} lost (${reason})`)
+      .join("")
+    this.debug(`closed: ${sent} envelopes sent${lost}`)
   }
 
   /** What an outgoing trace says about its head. @internal */
@@ -324,11 +344,24 @@ export class Client implements ScopeOwner {
     if (kept === undefined || isClaimed !== true || this.delivery?.retract(id) !== true) return
     for (const { mechanism } of kept.event.exception?.values ?? [])
       if (mechanism !== undefined) mechanism.handled = false
-    this.delivery.offer({
+    this.#offerAmended({
       headers: kept.headers,
-      items: [eventItem(kept.event), ...kept.attachments],
+      items: [this.#eventItem(kept.event), ...kept.attachments],
       urgent: true
     })
+  }
+
+  #eventItem(event: Event): CountedItem {
+    let payload = encodeEvent(event)
+    // A program may have its own DSN in what it says.
+    for (const key of this.#keys) if (payload.includes(key)) payload = payload.replaceAll(key, FILTERED)
+    return { headers: { type: "event" }, payload, category: "error", quantity: 1 }
+  }
+
+  #offerAmended(outgoing: Outgoing): void {
+    const { event_id } = outgoing.headers
+    if (event_id !== undefined && this.mirror?.retract(event_id) === true) this.mirror.offer(outgoing)
+    this.delivery?.offer(outgoing)
   }
 
   #keepAmendable(kept: Amendable): void {
@@ -414,11 +447,15 @@ export class Client implements ScopeOwner {
     const final = this.#beforeSend(event, hint)
     if (final === undefined) return this.#drop("before_send", "beforeSend returned null")
     if (isErrorEvent(final, report)) this.#tellOfError(report, state.trail.lineage(), hasEscaped(final))
-    if (!this.#isSampled(final, hint)) return this.#drop("sample_rate", "it was not sampled")
+    const isSampled = this.#isSampled(final, hint)
+    if (!isSampled && this.mirror === undefined) return this.#drop("sample_rate", "it was not sampled")
     const headers = this.#envelopeHeaders(final, state)
     const attachments = this.#attachments(hint.attachments)
     const urgent = report.escaped === true
-    const accepted = this.delivery?.offer({ headers, items: [eventItem(final), ...attachments], urgent })
+    const outgoing: Outgoing = { headers, items: [this.#eventItem(final), ...attachments], urgent }
+    this.mirror?.offer(outgoing)
+    if (!isSampled) return this.#drop("sample_rate", "it was not sampled")
+    const accepted = this.delivery?.offer(outgoing)
     if (accepted === true && report.failure !== undefined && report.mechanism.handled)
       this.#keepAmendable({ event: final, headers, attachments })
     return accepted === true
@@ -613,9 +650,10 @@ export class Client implements ScopeOwner {
 
   #openDelivery(transport: Transport.Service, spool: Spool.Service): Delivery | undefined {
     const target = targetOf(this.options, this.debug)
-    if (target === undefined) return undefined
-    const sender = openSilently(transport, target)
+    const sender = target === undefined ? this.#openSpotlight() : openSilently(transport, target)
+    if (sender === undefined) return undefined
     return new Delivery({
+      metrics,
       sender,
       outcomes: this.outcomes,
       debug: this.debug,
@@ -623,8 +661,42 @@ export class Client implements ScopeOwner {
       maxQueueBytes: this.options.maxQueueBytes,
       reportHeaders: this.#sender,
       accepted: profiles[this.options.profile],
-      store: spool.open((message) => writeLine(`[faultline] ${message}`))
+      store: target === undefined ? undefined : spool.open((message) => writeLine(`[faultline] ${message}`))
     })
+  }
+
+  /** Beside a server it shows what the server gets; without one, it is what there is to send to. */
+  #openMirror(): Delivery | undefined {
+    const sender = this.options.dsn === undefined ? undefined : this.#openSpotlight()
+    if (sender === undefined) return undefined
+    return new Delivery({
+      sender,
+      outcomes: new Outcomes(false),
+      debug: () => {},
+      maxQueue: MAX_MIRRORED,
+      maxQueueBytes: this.options.maxQueueBytes,
+      reportHeaders: {},
+      accepted: profiles.sentry
+    })
+  }
+
+  #openSpotlight(): Sender | undefined {
+    const { spotlight } = this.options
+    return spotlight === undefined ? undefined : makeSpotlightSender(spotlight, ENVELOPE_HEADERS)
+  }
+
+  /** Gives Spotlight a moment, once, to be told what it was not told yet. */
+  settleMirror(done: () => void): void {
+    const { mirror } = this
+    if (mirror === undefined || mirror.pending === 0 || this.#isMirrorSettled) return done()
+    this.#isMirrorSettled = true
+    const finish = (): void => {
+      clearTimeout(timer)
+      forget()
+      done()
+    }
+    const timer = setTimeout(finish, SPOTLIGHT_PATIENCE_MILLIS)
+    const forget = mirror.whenSettled(finish)
   }
 
   #drop(reason: DiscardReason, why: string): false {
@@ -711,13 +783,6 @@ interface Amendable {
 
 const MAX_AMENDABLE = 64
 
-const eventItem = (event: Event): CountedItem => ({
-  headers: { type: "event" },
-  payload: encodeEvent(event),
-  category: "error",
-  quantity: 1
-})
-
 const isEventId = (id: string | undefined): id is EventId => id !== undefined && /^[0-9a-f]{32}$/.test(id)
 
 /**
@@ -744,6 +809,8 @@ const dataOf = (data: Record<string, unknown>): Record<string, unknown> | undefi
   const isEmpty = typeof copy !== "object" || Object.keys(copy as object).length === 0
   return isEmpty ? undefined : (copy as Record<string, unknown>)
 }
+
+const MAX_MIRRORED = 1000
 
 const MAX_MESSAGE_LENGTH = 8192
 

@@ -20,12 +20,21 @@ import { inheritedScope } from "../scope/inherited.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
 import { scopeRef, unowned } from "../scope/ScopeState.js"
 import type { DeliveryStats } from "../transport/Delivery.js"
+import { writeLine } from "../transport/debug.js"
 import { Spool } from "../transport/Spool.js"
+import { readSpotlight } from "../transport/spotlight.js"
 import { Transport } from "../transport/Transport.js"
 import { carryIntoAsync } from "./asyncContext.js"
 import { Client } from "./Client.js"
 import { drain, drainAndClose } from "./drain.js"
-import { type DsnError, type Options, type OptionsError, type ResolvedOptions, resolveOptions } from "./Options.js"
+import {
+  type DsnError,
+  isPlainUrl,
+  type Options,
+  type OptionsError,
+  type ResolvedOptions,
+  resolveOptions
+} from "./Options.js"
 import { captureAt, clientOf, reportOf } from "./report.js"
 import { installSupervisor, uninstallSupervisor } from "./supervisor.js"
 
@@ -58,14 +67,14 @@ export class Hub extends Context.Tag("effect-faultline/Hub")<Hub, Hub.Service>()
 
   /**
    * A hub configured from the environment (Effect's `Config`): `SENTRY_DSN`, `SENTRY_RELEASE`, `SENTRY_ENVIRONMENT`,
-   * `SENTRY_DIST`, `SENTRY_NAME` (the server's name), `SENTRY_SAMPLE_RATE`, `SENTRY_DEBUG`. Options given here win; an empty
+   * `SENTRY_DIST`, `SENTRY_NAME` (the server's name), `SENTRY_SAMPLE_RATE`, `SENTRY_DEBUG`, `SENTRY_SPOTLIGHT`. Options given here win; an empty
    * variable counts as absent.
    *
    * @since 0.1.0
    * @category layers
    */
   static layerConfig(options: Options = {}): Layer.Layer<Hub, DsnError | OptionsError | ConfigError.ConfigError> {
-    return Layer.unwrapEffect(Effect.map(environment, (configured) => Hub.layer({ ...configured, ...given(options) })))
+    return Layer.unwrapEffect(Effect.map(environment, (configured) => Hub.layer(withOptions(configured, options))))
   }
 }
 
@@ -196,16 +205,38 @@ const environment: Config.Config<Options> = Config.map(
     dist: Config.option(Config.string("SENTRY_DIST")),
     serverName: Config.option(Config.nonEmptyString("SENTRY_NAME")),
     sampleRate: Config.option(Config.number("SENTRY_SAMPLE_RATE")),
-    debug: Config.option(Config.boolean("SENTRY_DEBUG"))
+    debug: Config.option(Config.boolean("SENTRY_DEBUG")),
+    spotlight: Config.option(Config.string("SENTRY_SPOTLIGHT"))
   }),
   (found): Options => {
     const options: Record<string, unknown> = {}
     for (const [key, value] of Object.entries<Option.Option<unknown>>(found)) {
-      if (Option.isSome(value)) options[key] = value.value
+      if (Option.isSome(value))
+        options[key] = key === "spotlight" ? configuredSpotlight(value.value as string) : value.value
     }
     return options
   }
 )
+
+/** A tool for developers is no reason for a program not to start. @internal */
+export const configuredSpotlight = (text: string | undefined): boolean | string | undefined => {
+  const spotlight = readSpotlight(text ?? "")
+  if (typeof spotlight !== "string" || isPlainUrl(spotlight)) return spotlight
+  writeLine("[faultline] SENTRY_SPOTLIGHT is neither a word for yes or no, nor an http or https URL: it is ignored")
+  return undefined
+}
+
+/** What is configured, unless the options say something else. @internal */
+export const withOptions = (configured: Options, options: Options): Options => {
+  const [wanted, address] = [options.spotlight, configured.spotlight]
+  const merged = { ...configured, ...given(options) }
+  if (typeof address !== "string") return merged
+  // `true` says that it is wanted, the variable says where it is.
+  if (wanted === true) return { ...merged, spotlight: address }
+  if (typeof wanted === "string" && wanted !== address)
+    writeLine(`[faultline] Spotlight is looked for at ${wanted}, as the options say, not where SENTRY_SPOTLIGHT says`)
+  return merged
+}
 
 /** Without the keys whose value is `undefined`: they do not hide what the environment says. @internal */
 export const given = (options: Options): Options =>

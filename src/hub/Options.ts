@@ -19,6 +19,7 @@ import { describeError } from "../transport/debug.js"
 import { type Profile, profiles } from "../transport/profiles.js"
 import { parseProxy } from "../transport/proxy.js"
 import type { Spool } from "../transport/Spool.js"
+import { SPOTLIGHT_PATIENCE_MILLIS, SPOTLIGHT_URL } from "../transport/spotlight.js"
 import type { Transport } from "../transport/Transport.js"
 import type { BudgetOptions } from "./budget.js"
 
@@ -137,6 +138,11 @@ export interface Options {
    * `NODE_EXTRA_CA_CERTS` adds some to Node's own.)
    */
   readonly caCerts?: string | ReadonlyArray<string> | undefined
+  /**
+   * Whether Spotlight, on this machine, is shown everything that is sent, and what is not sampled: `true`, or its URL. Without a DSN
+   * it alone gets the events, all of them, and with personal data unless `sendDefaultPii` is `false`. Default: `false`.
+   */
+  readonly spotlight?: boolean | string | undefined
   /** How many envelopes may wait to be sent. Default: 12,000. */
   readonly maxQueueSize?: number | undefined
   /** How many bytes they may take together; a long queue is held packed. Default: 32 MiB. */
@@ -184,6 +190,8 @@ export interface ResolvedOptions {
   readonly tunnel: string | undefined
   readonly proxy: Redacted.Redacted | undefined
   readonly caCerts: ReadonlyArray<string> | undefined
+  /** Its URL. */
+  readonly spotlight: string | undefined
   readonly maxQueueSize: number
   readonly maxQueueBytes: number
   readonly maxAttachmentBytes: number
@@ -222,14 +230,19 @@ export class OptionsError extends Data.TaggedError("OptionsError")<{
 /** Checks everything and fills in defaults; throws a `DsnError` or an `OptionsError`. @internal */
 export const resolveOptions = (options: Options, hostname: string): ResolvedOptions => {
   check(options)
+  const dsn = resolveDsn(options.dsn)
+  const spotlight = options.spotlight === true ? SPOTLIGHT_URL : options.spotlight || undefined
+  const isLocal = dsn === undefined && spotlight !== undefined
+  const patience = isLocal ? SPOTLIGHT_PATIENCE_MILLIS : Number.POSITIVE_INFINITY
   return {
-    dsn: resolveDsn(options.dsn),
+    dsn,
+    spotlight,
     release: text(options.release),
     environment: text(options.environment) ?? "production",
     dist: text(options.dist),
     serverName: text(options.serverName ?? hostname),
-    sampleRate: options.sampleRate ?? 1,
-    errorSampler: options.errorSampler,
+    sampleRate: isLocal ? 1 : (options.sampleRate ?? 1),
+    errorSampler: isLocal ? undefined : options.errorSampler,
     maxBreadcrumbs: options.maxBreadcrumbs ?? 100,
     beforeSend: options.beforeSend,
     beforeBreadcrumb: options.beforeBreadcrumb,
@@ -237,8 +250,8 @@ export const resolveOptions = (options: Options, hostname: string): ResolvedOpti
     beforeSendLog: options.beforeSendLog,
     ignoreErrors: options.ignoreErrors ?? [],
     policy: options.policy ?? [],
-    shutdownTimeoutMillis: timerMillis(options.shutdownTimeout ?? "2 seconds"),
-    sendDefaultPii: options.sendDefaultPii ?? false,
+    shutdownTimeoutMillis: Math.min(patience, timerMillis(options.shutdownTimeout ?? "2 seconds")),
+    sendDefaultPii: options.sendDefaultPii ?? isLocal,
     attachStacktrace: options.attachStacktrace ?? false,
     maxValueLength: options.maxValueLength,
     inAppInclude: options.inAppInclude ?? [],
@@ -311,7 +324,8 @@ const isTransport: Check = (value) =>
 const isSpool: Check = (value) =>
   isFunction((value as { open?: unknown } | null)?.open) === undefined ? undefined : "must be made by `Spool.make`"
 
-const isPlainUrl = (value: string): boolean => {
+/** @internal */
+export const isPlainUrl = (value: string): boolean => {
   if (!URL.canParse(value)) return false
   const { password, protocol, username } = new URL(value)
   return (protocol === "http:" || protocol === "https:") && username === "" && password === ""
@@ -373,6 +387,10 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
     (value === "" || isPlainUrl(value as string) ? undefined : "must be an http or https URL, without a user"),
   proxy: isProxy,
   caCerts: (value) => (typeof value === "string" ? undefined : isTexts(value)),
+  spotlight: (value) =>
+    typeof value === "boolean" || value === "" || (typeof value === "string" && isPlainUrl(value))
+      ? undefined
+      : "must be true, false, or an http or https URL, without a user",
   maxQueueSize: isCount,
   maxQueueBytes: isCount,
   maxAttachmentBytes: isCount,

@@ -159,10 +159,11 @@ class Shutdown {
     this.#unwatchInterrupt = undefined
   }
 
-  #wait(done: () => void): void {
+  #wait(ended: () => void): void {
     const { client } = this
     const { delivery } = client
-    if (delivery === undefined || this.#remaining <= 0 || this.#waitingSince !== undefined) return done()
+    if (delivery === undefined || this.#remaining <= 0 || this.#waitingSince !== undefined) return ended()
+    const done = (): void => client.settleMirror(ended)
     client.handOver(true)
     // Told once: a report that does not arrive would have the loop go round for it until the time is up.
     if (delivery.pendingEvents === 0 && this.#reported) return done()
@@ -211,6 +212,7 @@ class Shutdown {
     // With a listener in the way, Ctrl-C would do nothing until the wait is over.
     if (delivery.pending > 0) process.removeAllListeners("SIGINT")
     delivery.drainAtExit(this.#remaining, (pending) => this.#announce(pending))
+    this.client.mirror?.drainAtExit(this.#remaining, () => {})
   }
 
   get #remaining(): number {

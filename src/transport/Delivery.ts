@@ -12,11 +12,12 @@ import {
 import { logBytes } from "../protocol/Log.js"
 import { type Debug, describeError } from "./debug.js"
 import { Fifo } from "./Fifo.js"
+import type { Metrics } from "./metrics.js"
 import type { Outcomes } from "./Outcomes.js"
 import { type DiscardedEvents } from "./Outcomes.js"
 import { type Held, lengthOf, Packer, writeHeld } from "./pack.js"
 import { isRejection } from "./profiles.js"
-import { limitedUntil, noLimits, type RateLimits, updateLimits } from "./rateLimits.js"
+import { activeLimits, isItemLimited, limitedUntil, noLimits, type RateLimits, updateLimits } from "./rateLimits.js"
 import type { Store, Stored } from "./Store.js"
 import { Slabs } from "./slabs.js"
 import type { Sender, Sending, SendResult } from "./Transport.js"
@@ -48,6 +49,7 @@ export interface DeliveryConfig {
   readonly reportHeaders: EnvelopeHeaders
   /** Where envelopes outlive the process. With one, they leave one at a time, and a dead network keeps them. */
   readonly store?: Store | undefined
+  readonly metrics?: Metrics | undefined
   /** The kinds of items that the server takes. */
   readonly accepted: ReadonlySet<ItemType>
 }
@@ -61,6 +63,8 @@ export interface DeliveryStats {
   /** How many envelopes are in the spool. */
   readonly spooled: number
   readonly discarded: ReadonlyArray<DiscardedEvents>
+  /** What the server does not want to hear of, and until when. */
+  readonly limited: ReadonlyArray<{ readonly category: Category | "all"; readonly until: Date }>
 }
 
 /** @internal */
@@ -147,7 +151,8 @@ export class Delivery {
       inFlight: this.#inFlight.length,
       sent: this.#sent,
       spooled: this.#config.store?.count ?? 0,
-      discarded: this.#config.outcomes.totals()
+      discarded: this.#config.outcomes.totals(),
+      limited: activeLimits(this.#limits, performance.now(), Date.now())
     }
   }
 
@@ -222,6 +227,11 @@ export class Delivery {
     this.#notify()
   }
 
+  #resize(sign: 1 | -1, bytes: number): void {
+    this.#queuedBytes += sign * bytes
+    this.#config.metrics?.queued(sign, sign * bytes)
+  }
+
   get #waiting(): number {
     return this.#queue.length + this.#urgent.length
   }
@@ -229,7 +239,7 @@ export class Delivery {
   #enqueue(waiting: Waiting, urgent: boolean): void {
     const lane = urgent ? this.#urgent : this.#queue
     lane.push({ ...waiting, number: ++this.#offered })
-    this.#queuedBytes += waiting.size
+    this.#resize(1, waiting.size)
     if (waiting.report !== undefined) this.#reportsWaiting++
     if (this.#exit === undefined) this.#schedule()
     else this.#drainSync()
@@ -275,7 +285,7 @@ export class Delivery {
   #pause(waiting: Waiting): void {
     // A crash that came meanwhile still goes first.
     this.#queue.unshift(waiting)
-    this.#queuedBytes += waiting.size
+    this.#resize(1, waiting.size)
     this.#retryMillis = Math.min(MAX_RETRY_MILLIS, Math.max(MIN_RETRY_MILLIS, this.#retryMillis * 2))
     clearTimeout(this.#retry)
     this.#retry = setTimeout(() => this.#tryAgain(), this.#retryMillis).unref()
@@ -298,7 +308,7 @@ export class Delivery {
 
   #taken(waiting: Waiting | undefined): Waiting | undefined {
     if (waiting === undefined) return undefined
-    this.#queuedBytes -= waiting.size
+    this.#resize(-1, waiting.size)
     if (waiting.report !== undefined) this.#reportsWaiting--
     return waiting
   }
@@ -453,14 +463,10 @@ export class Delivery {
   }
 
   #judge(waiting: Waiting, result: SendResult & { readonly _tag: "Answered" }): void {
-    this.#limits = updateLimits(
-      this.#limits,
-      { status: result.status, rateLimits: result.rateLimits, retryAfter: result.retryAfter },
-      performance.now(),
-      Date.now()
-    )
+    this.#heedLimits(result)
     if (result.status >= 200 && result.status < 300) {
       this.#sent++
+      this.#config.metrics?.sent()
       if (waiting.report !== undefined) this.#config.outcomes.told(waiting.report)
       this.#config.debug(`sent ${describe(waiting)}`)
       return
@@ -473,6 +479,17 @@ export class Delivery {
     else if (waiting.report !== undefined) this.#config.outcomes.putBack(waiting.report)
   }
 
+  #heedLimits({ rateLimits, retryAfter, status }: SendResult & { readonly _tag: "Answered" }): void {
+    const before = this.#limits
+    this.#limits = updateLimits(before, { status, rateLimits, retryAfter }, performance.now(), Date.now())
+    if (this.#limits === before) return
+    for (const { category, until } of activeLimits(this.#limits, performance.now(), Date.now())) {
+      if (this.#limits.get(category) === before.get(category)) continue
+      this.#config.debug(`the server wants to hear nothing of "${category}" until ${until.toISOString()}`)
+      this.#config.metrics?.limited(category, until.getTime() / 1000)
+    }
+  }
+
   /** It may have been refused for what came along with it. Whoever waits for it goes on waiting. */
   #sendEventAlone({ headers, number, parts }: Waiting): boolean {
     const event = parts.find(({ type }) => type === "event")
@@ -483,7 +500,7 @@ export class Delivery {
     )
     const alone = makeWaiting(headers, [event])
     this.#queue.unshift({ ...alone, number, stored: this.#config.store?.put(storedBytesOf(alone)) })
-    this.#queuedBytes += alone.size
+    this.#resize(1, alone.size)
     return true
   }
 
@@ -515,9 +532,7 @@ export class Delivery {
   #allowed(parts: ReadonlyArray<Part>): ReadonlyArray<Part> {
     if (this.#limits.size === 0) return parts
     const now = performance.now()
-    const isLimited = (part: Part): boolean =>
-      limitedUntil(this.#limits, part.category, now) !== undefined ||
-      (part.logBytes !== undefined && limitedUntil(this.#limits, "log_byte", now) !== undefined)
+    const isLimited = (part: Part): boolean => isItemLimited(this.#limits, part.type, part.category, now)
     // An attachment is nothing without its event.
     const withEvent = parts.some((part) => part.type === "event" && isLimited(part))
     const limited = parts.filter((part) => isLimited(part) || (withEvent && part.type === "attachment"))

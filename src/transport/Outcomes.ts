@@ -2,6 +2,7 @@
  * What was not delivered and why, counted until it is told to the server in a client report.
  */
 import type { Category, DiscardReason } from "../protocol/Category.js"
+import type { Metrics } from "./metrics.js"
 
 /** @internal */
 export interface DiscardedEvents {
@@ -21,12 +22,16 @@ export class Outcomes {
   /** Told whenever there is more, or less, that the server does not know. */
   onChange: (() => void) | undefined
 
-  constructor(readonly enabled: boolean) {}
+  constructor(
+    readonly enabled: boolean,
+    readonly metrics?: Metrics
+  ) {}
 
   record(reason: DiscardReason, category: Category, quantity = 1): void {
     if (quantity < 1) return
     const key = `${reason}:${category}`
     this.#totals.set(key, (this.#totals.get(key) ?? 0) + quantity)
+    this.metrics?.dropped(reason, category, quantity)
     // A lost client report is not itself reported: there would be no end to it.
     if (!this.enabled || category === "internal") return
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + quantity)

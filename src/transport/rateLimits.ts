@@ -1,7 +1,7 @@
 /**
  * When a server wants to hear nothing more of some kind, and until when. Pure: the table is a value, time is an argument.
  */
-import { type Category, isCategory } from "../protocol/Category.js"
+import { type Category, type ItemType, isCategory } from "../protocol/Category.js"
 
 /** Until when (milliseconds of a monotonic clock) each category is off; `all` stands for every one. @internal */
 export type RateLimits = ReadonlyMap<Category | "all", number>
@@ -41,7 +41,30 @@ export const limitedUntil = (limits: RateLimits, category: Category, now: number
   return until > now ? until : undefined
 }
 
+/** Whether an item is off: as what it is counted as, or as something else that it is, too. @internal */
+export const isItemLimited = (limits: RateLimits, type: ItemType, category: Category, now: number): boolean => {
+  const other = ALSO[type]
+  return (
+    limitedUntil(limits, category, now) !== undefined ||
+    (other !== undefined && limitedUntil(limits, other, now) !== undefined)
+  )
+}
+
+/** The limits that have not ended. @internal */
+export const activeLimits = (
+  limits: RateLimits,
+  now: number,
+  wallClock: number
+): ReadonlyArray<{ readonly category: Category | "all"; readonly until: Date }> =>
+  Array.from(limits, ([category, until]) => ({ category, until: new Date(wallClock + until - now), left: until - now }))
+    .filter(({ left }) => left > 0)
+    .map(({ category, until }) => ({ category, until }))
+
+const ALSO: Readonly<Partial<Record<ItemType, Category>>> = { attachment: "attachment_item", log: "log_byte" }
+
 const DEFAULT_MILLIS = 60_000
+/** No server means more than a year. */
+const MAX_MILLIS = 365 * 24 * 60 * 60 * 1000
 
 const applyHeader = (limits: RateLimits, header: string, now: number): RateLimits => {
   let next = limits
@@ -51,7 +74,7 @@ const applyHeader = (limits: RateLimits, header: string, now: number): RateLimit
     const seconds = /^\d+(?:\.\d+)?$/.test(delay) ? Number(delay) : DEFAULT_MILLIS / 1000
     const named = categories.split(";").flatMap((name) => (name.trim() === "" ? [] : [name.trim()]))
     const known = named.filter(isCategory).filter((name) => name !== "metric_bucket" || isCustom(namespaces))
-    next = extend(next, named.length === 0 ? ["all"] : known, now + seconds * 1000)
+    next = extend(next, named.length === 0 ? ["all"] : known, now + Math.min(MAX_MILLIS, seconds * 1000))
   }
   return next
 }
@@ -69,8 +92,8 @@ const extend = (limits: RateLimits, names: ReadonlyArray<Category | "all">, unti
 const retryAfterMillis = (header: string | undefined, wallClock: number): number => {
   if (header === undefined) return DEFAULT_MILLIS
   const text = header.trim()
-  if (/^\d+(?:\.\d+)?$/.test(text)) return Number(text) * 1000
+  if (/^\d+(?:\.\d+)?$/.test(text)) return Math.min(MAX_MILLIS, Number(text) * 1000)
   // `Date.parse` makes a year of any number it finds.
   const date = /[a-z]{3}.*\d{4}/i.test(text) ? Date.parse(text) : Number.NaN
-  return Number.isNaN(date) ? DEFAULT_MILLIS : Math.max(0, date - wallClock)
+  return Number.isNaN(date) ? DEFAULT_MILLIS : Math.min(MAX_MILLIS, Math.max(0, date - wallClock))
 }

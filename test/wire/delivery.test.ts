@@ -65,7 +65,8 @@ describe("a server that", () => {
           inFlight: 0,
           sent: 2,
           spooled: 0,
-          discarded: []
+          discarded: [],
+          limited: []
         })
       }).pipe(Effect.provide(hubAt(ingest)))
       assert.deepStrictEqual(messagesAt(ingest), ["a", "b"])
@@ -86,7 +87,8 @@ describe("a server that", () => {
           inFlight: 0,
           sent: 0,
           spooled: 0,
-          discarded: [discarded("network_error", 3)]
+          discarded: [discarded("network_error", 3)],
+          limited: []
         })
       }).pipe(Effect.provide(hubAt(ingest)))
     })
@@ -136,7 +138,8 @@ describe("a server that", () => {
           inFlight: 0,
           sent: 0,
           spooled: 0,
-          discarded: [discarded("network_error")]
+          discarded: [discarded("network_error")],
+          limited: []
         })
       }).pipe(Effect.provide(hubAt(ingest)))
       assert.lengthOf(ingest.envelopes, 1)

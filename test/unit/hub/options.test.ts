@@ -184,6 +184,10 @@ const options: {
     ["-----BEGIN CERTIFICATE-----", ["-----BEGIN CERTIFICATE-----"], []],
     [5, null, {}, [5]]
   ],
+  spotlight: [
+    [flag, false, "", "http://localhost:1234/stream"],
+    [5, null, {}, text, "ftp://localhost/", "http://user:password@localhost/"]
+  ],
   maxQueueSize: [
     [0, 10],
     [-1, 1.5, "10", null]
@@ -267,6 +271,7 @@ describe("resolveOptions", () => {
       tunnel: undefined,
       proxy: undefined,
       caCerts: undefined,
+      spotlight: undefined,
       maxQueueSize: 12_000,
       maxQueueBytes: 32 * 1024 * 1024,
       maxAttachmentBytes: 20 * 1024 * 1024,

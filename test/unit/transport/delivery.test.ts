@@ -91,7 +91,8 @@ describe("Delivery", () => {
         inFlight: 0,
         sent: 1,
         spooled: 0,
-        discarded: []
+        discarded: [],
+        limited: []
       })
     })
 
@@ -131,7 +132,8 @@ describe("Delivery", () => {
         inFlight: 0,
         sent: 50_000,
         spooled: 0,
-        discarded: []
+        discarded: [],
+        limited: []
       })
       assert.isAbove(turns, 1)
       assert.isBelow(most, 50_000)
@@ -714,7 +716,8 @@ describe("Delivery", () => {
         inFlight: 0,
         sent: 0,
         spooled: 0,
-        discarded: [lost("before_send", "error")]
+        discarded: [lost("before_send", "error")],
+        limited: []
       })
     })
 
@@ -750,7 +753,8 @@ describe("Delivery", () => {
         inFlight: 0,
         sent: 4,
         spooled: 0,
-        discarded: []
+        discarded: [],
+        limited: []
       })
     })
 
