@@ -273,8 +273,10 @@ export class Delivery {
     const found = store.recover(
       (counts) => this.#config.outcomes.putBack(counts),
       (expired) => {
+        const waiting = this.#load(onDisk(expired))
+        if (waiting === undefined) return
+        this.#discard("cache_overflow", waiting.parts)
         store.remove(expired)
-        this.#config.outcomes.record("cache_overflow", "error")
       }
     )
     for (const stored of found) this.#enqueue(onDisk(stored), false)
@@ -551,7 +553,7 @@ export class Delivery {
     if (waiting.report !== undefined) this.#config.outcomes.putBack(waiting.report)
   }
 
-  #discard(reason: LossReason | "ratelimit_backoff", parts: ReadonlyArray<Part>): void {
+  #discard(reason: LossReason | "ratelimit_backoff" | "cache_overflow", parts: ReadonlyArray<Part>): void {
     for (const { category, logBytes, quantity } of parts) {
       this.#config.outcomes.record(reason, category, quantity)
       if (logBytes !== undefined) this.#config.outcomes.record(reason, "log_byte", logBytes)

@@ -231,6 +231,29 @@ describe("a hub with a spool", () => {
     })
   )
 
+  it.scoped("what is too old is counted as what it is, and not sent", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      yield* Faultline.addAttachment({ filename: "bytes", data: "12345" }).pipe(
+        Effect.zipRight(say("old")),
+        Effect.provide(hub(ingest, directory, { dsn: DEAD }))
+      )
+      yield* Effect.gen(function* () {
+        yield* Faultline.flush("10 seconds")
+        const { stats } = yield* Faultline.Hub
+        assert.sameDeepMembers(
+          [...(yield* stats).discarded],
+          [
+            { reason: "cache_overflow", category: "error", quantity: 1 },
+            { reason: "cache_overflow", category: "attachment", quantity: 5 }
+          ]
+        )
+      }).pipe(Effect.provide(hub(ingest, directory, {}, { maxAge: 0 })))
+      assert.deepStrictEqual(messagesOf(ingest), [])
+    })
+  )
+
   it.scoped("the option takes the place of the service", () =>
     Effect.gen(function* () {
       const ingest = yield* Ingest.start()

@@ -119,7 +119,7 @@ export class Folder implements Store {
           const entry = new Entry(Number(match[2]), undefined, file)
           this.#count++
           this.#bytes += entry.size
-          if (Date.now() - Number(match[1]) > this.config.maxAgeMillis) onExpired(entry)
+          if (Date.now() - Number(match[1]) >= this.config.maxAgeMillis) onExpired(entry)
           else found.push({ name, entry })
         } else if (name === COUNTS) this.#recoverCounts(file, onCounts)
         else if (name.endsWith(TEMPORARY)) this.#unlink(file)
