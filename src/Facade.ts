@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { defaultIntegrations, type Overrides } from "./DefaultIntegrations.js"
-import { isError } from "./event/exceptions.js"
+import { bringsStack } from "./event/failure.js"
 import { callSite } from "./event/stack.js"
 import { type CaptureContext, eventReport, exceptionReport, messageReport } from "./hub/Capture.js"
 import { ForkedScope } from "./hub/ForkedScope.js"
@@ -147,7 +147,7 @@ export const close = async (timeout?: number): Promise<boolean> => {
  * @category capture
  */
 export const captureException = (error: unknown, context?: CaptureContext): EventId | undefined => {
-  const stack = isError(error) ? undefined : callSite(captureException)
+  const stack = bringsStack(error) ? undefined : callSite(captureException)
   return attemptCapture(currentCarrier(), () => exceptionReport(error, context, stack))
 }
 

@@ -5,6 +5,7 @@ import { checkout } from "../app/shop.mjs"
 import { startIngest } from "../lib/ingest.mjs"
 import { cpuSince } from "../lib/measure.mjs"
 import { loadFaultline, openFaultline, openSentry, overNetwork } from "../lib/sdks.mjs"
+import { median } from "../lib/stats.mjs"
 
 /** Below what @sentry/node holds at once (64): nobody has a reason to drop any. */
 const BATCH = 40
@@ -28,7 +29,8 @@ export const samples = {
   sentryNoSource: () =>
     sent(0, async (options) => throughFacade(await openSentry({ ...options, integrations: withoutSource }))),
   faultlineDropped: () => dropped((options) => openFaultline({ ...options, ...unlimited })),
-  sentryDropped: () => dropped(openSentry)
+  sentryDropped: () => dropped(openSentry),
+  faultlineCause: () => droppedCauses()
 }
 
 const pairs = [
@@ -39,7 +41,19 @@ const pairs = [
   { what: "dropped in beforeSend", ours: "faultlineDropped", peer: "sentryDropped", target: 1 / 5 }
 ]
 
-export const rows = pairs.flatMap(({ ours, peer, what, ...row }) =>
+/** What `@sentry/node` takes for one error, is to be enough for three in a Cause. */
+const causes = [
+  { what: "with source lines", peer: "sentry.warm", target: 150 / 700 },
+  { what: "without", peer: "sentryNoSource.warm" }
+]
+const causeRows = causes.map(({ what, ...row }) => ({
+  what: `a Cause of three errors, with spans and source lines: built; the peer's one error, sent, ${what}`,
+  unit: "µs",
+  ours: "faultlineCause.warm",
+  ...row
+}))
+
+const singleRows = pairs.flatMap(({ ours, peer, what, ...row }) =>
   ["warm", "first"].map((phase) => ({
     ...row,
     what: `${what}: ${phase === "first" ? `the first ${FIRST_BATCHES * BATCH} of a process` : "warm"}`,
@@ -48,6 +62,8 @@ export const rows = pairs.flatMap(({ ours, peer, what, ...row }) =>
     peer: `${peer}.${phase}`
   }))
 )
+
+export const rows = [...singleRows, ...causeRows]
 
 const withoutSource = (integrations) => integrations.filter(({ name }) => name !== "ContextLines")
 
@@ -93,7 +109,8 @@ const throughFiber = async (options) => {
 /** Sends to an ingest, which has the last word on whether all of them arrived, and complete. */
 const sent = async (framesWithSource, open) => {
   const ingest = await startIngest()
-  const result = await measure(await open({ dsn: ingest.dsn, ...overNetwork }))
+  const sdk = await open({ dsn: ingest.dsn, ...overNetwork })
+  const result = await measure(sdk)
   const received = await ingest.received()
   ingest.stop()
   return { ...result, ...differing(received, { events: result.errors, frames: FRAMES, framesWithSource }) }
@@ -109,8 +126,67 @@ const dropped = async (open) => {
   return { ...result, ...differing({ events }, { events: result.errors }) }
 }
 
+/** The event of a Cause of two failures and a defect, each out of spans of its own: all of it, but for the sending. */
+const droppedCauses = async () => {
+  const { Cause, Data, Effect, ManagedRuntime } = await import("effect")
+  const values = []
+  const { Faultline, layer } = await loadFaultline({
+    beforeSend(event) {
+      values.push(event.exception.values)
+      return null
+    }
+  })
+  class Declined extends Data.TaggedError("Declined") {}
+  class OutOfStock extends Data.TaggedError("OutOfStock") {}
+  const pay = Effect.fn("pay")(function* (number) {
+    yield* Effect.void
+    return yield* new Declined({ reason: "stolen", number })
+  })
+  const reserve = Effect.fn("reserve")(function* (number) {
+    return yield* new OutOfStock({ sku: `A-${number}` })
+  })
+  const ship = Effect.fn("ship")((number) => Effect.sync(() => checkout(number)))
+  const runtime = ManagedRuntime.make(layer)
+  const causeOf = (effect) => Effect.flip(Effect.sandbox(Effect.withSpan(effect, "order")))
+  let first = 0
+  const batch = () =>
+    runtime.runPromise(
+      Effect.gen(function* () {
+        equalStacks()
+        const causes = []
+        for (let number = first; number < first + BATCH; number++) {
+          const [a, b, c] = yield* Effect.all([causeOf(pay(number)), causeOf(reserve(number)), causeOf(ship(number))])
+          causes.push(Cause.parallel(a, Cause.sequential(b, c)))
+        }
+        first += BATCH
+        const start = process.cpuUsage()
+        for (const cause of causes) yield* Faultline.captureCause(cause)
+        return cpuSince(start) / BATCH
+      })
+    )
+  const costs = []
+  for (let number = 0; number < WARMUP_BATCHES + BATCHES; number++) costs.push(await batch())
+  const complete = values.filter(
+    (exceptions) =>
+      exceptions.length === 3 &&
+      exceptions.every(({ stacktrace }) => stacktrace.frames.some((frame) => frame.function === "order")) &&
+      exceptions.every(({ stacktrace }) => stacktrace.frames.some((frame) => frame.context_line !== undefined))
+  )
+  return {
+    warm: median(costs.slice(WARMUP_BATCHES)),
+    ...differing({ complete: complete.length }, { complete: first })
+  }
+}
+
+/** One of the SDKs has V8 keep more frames than the other: here both have as many to read. */
+const equalStacks = () => {
+  Error.stackTraceLimit = FRAMES
+}
+
 const measure = async ({ flush, report }) => {
   let errors = 0
+  await flush()
+  equalStacks()
   const run = async (batches) => {
     const start = process.cpuUsage()
     for (let batch = 0; batch < batches; batch++) {

@@ -12,7 +12,7 @@ import { applyScope, tagsOf } from "./apply.js"
 import { machineContexts } from "./contexts.js"
 import { contextOf, typeOf } from "./describe.js"
 import { normalizeEvent } from "./encode.js"
-import { exceptionsOf, type MechanismInput } from "./exceptions.js"
+import { exceptionsOf, type MechanismInput, textOfStack } from "./exceptions.js"
 import type { Failure } from "./failure.js"
 import { fingerprintOf } from "./grouping.js"
 import { truncate } from "./normalize.js"
@@ -35,8 +35,8 @@ export interface Report {
   readonly event?: Partial<Event> | undefined
   /** Scope data for this report alone. */
   readonly context?: ScopeData.ScopeContext | undefined
-  /** The stack of whoever reports, for what has none of its own. */
-  readonly stack?: string | undefined
+  /** The stack of whoever reports, for what has none of its own: its text, or what has it and writes it when it is asked. */
+  readonly stack?: string | Error | undefined
   /** The integration that reports. */
   readonly integration?: string | undefined
   readonly logRecord?: unknown
@@ -170,7 +170,7 @@ const logentry = (entry: LogEntry): LogEntry => ({
 const addThreadStack = (event: Event, report: Report, parser: StackParser): void => {
   if (event.exception !== undefined || event.threads !== undefined || report.stack === undefined) return
   beginReading()
-  const frames = parser.parse(report.stack, "")
+  const frames = parser.parse(textOfStack(report.stack), "")
   if (frames.length === 0) return
   event.threads = { values: [{ id: 0, crashed: false, current: true, stacktrace: { frames } }] }
 }

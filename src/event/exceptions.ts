@@ -29,7 +29,7 @@ export const exceptionsOf = (
   failure: Failure,
   mechanism: MechanismInput,
   parser: StackParser,
-  fallbackStack?: string
+  fallbackStack?: string | Error
 ): Array<Exception> => {
   const collected: Array<Exception> = []
   const seen = new Set<unknown>()
@@ -85,7 +85,7 @@ export const exceptionsOf = (
 
 const MAX_EXCEPTIONS = 32
 
-const describe = (leaf: Leaf, parser: StackParser, fallbackStack: string | undefined): Exception => {
+const describe = (leaf: Leaf, parser: StackParser, fallbackStack: string | Error | undefined): Exception => {
   const { error } = leaf
   const exception: Exception = { type: typeOf(error), value: valueOf(error) }
   const stack = read(error, "stack")
@@ -94,7 +94,7 @@ const describe = (leaf: Leaf, parser: StackParser, fallbackStack: string | undef
   if (typeof stack === "string") frames = parser.parse(stack, headerOf(error, stack), spans)
   else {
     exception.mechanism = { type: "generic", synthetic: true }
-    frames = parser.parse(spans.length === 0 ? (fallbackStack ?? "") : "", "", spans)
+    frames = parser.parse(spans.length === 0 ? textOfStack(fallbackStack) : "", "", spans)
   }
   if (frames.length > 0) {
     exception.stacktrace = { frames }
@@ -102,6 +102,10 @@ const describe = (leaf: Leaf, parser: StackParser, fallbackStack: string | undef
   }
   return exception
 }
+
+/** Not before it is needed: V8 writes it when it is first asked for. @internal */
+export const textOfStack = (stack: string | Error | undefined): string =>
+  typeof stack === "string" ? stack : String(stack?.stack ?? "")
 
 /** The text before the frames, which may itself look like one. */
 const headerOf = (error: unknown, stack: string): string => {

@@ -6,6 +6,7 @@ import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Tracer from "effect/Tracer"
+import { isError } from "./inspect.js"
 
 /** One error of a failure. @internal */
 export interface Leaf {
@@ -162,6 +163,24 @@ const isInterruption = (value: unknown): boolean => {
 
 const at = (position: string, step: string): string =>
   position === "" ? step : position.length > MAX_POSITION_LENGTH ? position : `${position}.${step}`
+
+/** Whether every error in it has a stack of its own: then it does not matter where it is reported. @internal */
+export const bringsStack = (value: unknown, depth = 0): boolean => {
+  if (!isCause(value)) return isError(value)
+  switch (value._tag) {
+    case "Fail":
+      return isError(value.error)
+    case "Die":
+      return isError(value.defect)
+    case "Parallel":
+    case "Sequential":
+      return depth < MAX_DEPTH && bringsStack(value.left, depth + 1) && bringsStack(value.right, depth + 1)
+    default:
+      return true
+  }
+}
+
+const MAX_DEPTH = 16
 
 /** Whatever was thrown may be a proxy that throws when it is looked at. @internal */
 export const isCause = (value: unknown): value is Cause.Cause<unknown> => {

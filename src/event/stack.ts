@@ -13,6 +13,7 @@ import { originalPosition } from "./sourceMaps.js"
 /** What decides how frames look. One object per hub: the frames made for it are remembered with it. @internal */
 export class StackParser {
   readonly #frames = new Map<string, StackFrame | undefined>()
+  readonly #stacks = new Map<string, Parsed>()
   /** Told of every exception that is made of an error with frames: whoever knows more of them may add it. */
   onFrames: ((error: unknown, frames: ReadonlyArray<StackFrame>) => void) | undefined
 
@@ -36,28 +37,44 @@ export class StackParser {
    * @param spans innermost first
    */
   parse(stack: string, header: string, spans: ReadonlyArray<SpanSite> = []): Array<StackFrame> {
-    const frames: Array<StackFrame> = []
-    const internals: Array<StackFrame> = []
-    let fiber = -1
     const body = stack.startsWith(header) ? stack.slice(header.length) : stack
+    const { fiber, frames, internals } = this.#parsed(body)
+    const around = spans.map((site) => this.#spanFrame(site)).filter((frame) => frame !== undefined)
+    if (frames.length + around.length === 0) return internals.map(copied).reverse()
+    const result = frames.map(copied)
+    result.splice(fiber < 0 ? result.length : fiber, 0, ...around)
+    if (result.length > MAX_FRAMES) result.length = MAX_FRAMES
+    return result.reverse()
+  }
+
+  /** The same error of the same call has the same text, of which most is Effect's own. */
+  #parsed(body: string): Parsed {
+    const known = this.#stacks.get(body)
+    if (known !== undefined) return known
+    const parsed: Parsed = { frames: [], internals: [], fiber: -1 }
     for (const line of body.split("\n")) {
-      if (frames.length + spans.length >= MAX_FRAMES) break
-      const frame = this.frame(line)
+      if (parsed.frames.length >= MAX_FRAMES) break
+      const frame = this.#remembered(line)
       if (frame === undefined) continue
       if (isRunLoop(frame)) {
-        internals.push(frame)
-        if (fiber < 0 && FIBER.test(frame.module ?? "")) fiber = frames.length
-      } else frames.push(frame)
+        parsed.internals.push(frame)
+        if (parsed.fiber < 0 && FIBER.test(frame.module ?? "")) parsed.fiber = parsed.frames.length
+      } else parsed.frames.push(frame)
     }
-    if (spans.length > 0) {
-      const around = spans.map((site) => this.#spanFrame(site)).filter((frame) => frame !== undefined)
-      frames.splice(fiber < 0 ? frames.length : fiber, 0, ...around)
+    if (body.length <= MAX_STACK_LENGTH && hasTimeToRead()) {
+      if (this.#stacks.size >= MAX_STACKS) this.#stacks.clear()
+      this.#stacks.set(body, parsed)
     }
-    return (frames.length === 0 ? internals : frames).reverse()
+    return parsed
   }
 
   /** One line of a stack, as a frame that the caller may change; `undefined` if it is no frame. */
   frame(line: string): StackFrame | undefined {
+    const frame = this.#remembered(line)
+    return frame === undefined ? undefined : copied(frame)
+  }
+
+  #remembered(line: string): StackFrame | undefined {
     let frame = this.#frames.get(line)
     if (frame === undefined && !this.#frames.has(line)) {
       frame = this.#make(line)
@@ -67,11 +84,7 @@ export class StackParser {
         this.#frames.set(line, frame)
       }
     }
-    if (frame === undefined) return undefined
-    const copy = { ...frame }
-    if (frame.pre_context !== undefined) copy.pre_context = frame.pre_context.slice()
-    if (frame.post_context !== undefined) copy.post_context = frame.post_context.slice()
-    return copy
+    return frame
   }
 
   #spanFrame({ location, name }: SpanSite): StackFrame | undefined {
@@ -148,7 +161,24 @@ export const callSite = (below: (...args: Array<never>) => unknown): Error => {
   return error
 }
 
+interface Parsed {
+  /** Newest first, both. */
+  readonly frames: Array<StackFrame>
+  readonly internals: Array<StackFrame>
+  /** How many frames are newer than the fiber that runs them; -1 where there is none. */
+  fiber: number
+}
+
+const copied = (frame: StackFrame): StackFrame => {
+  const copy = { ...frame }
+  if (frame.pre_context !== undefined) copy.pre_context = frame.pre_context.slice()
+  if (frame.post_context !== undefined) copy.post_context = frame.post_context.slice()
+  return copy
+}
+
 const MAX_FRAMES = 200
+const MAX_STACKS = 256
+const MAX_STACK_LENGTH = 16_384
 const MAX_REMEMBERED = 4096
 const MAX_LINE_LENGTH = 1024
 

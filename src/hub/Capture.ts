@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Report } from "../event/build.js"
-import { isError } from "../event/exceptions.js"
+import { bringsStack } from "../event/failure.js"
 import { describeValue } from "../event/normalize.js"
 import { callSite } from "../event/stack.js"
 import type { Event, EventId, Level } from "../protocol/Event.js"
@@ -43,7 +43,7 @@ export interface CaptureContext extends ScopeContext {
  * )
  */
 export const captureException = (error: unknown, context?: CaptureContext): Effect.Effect<Option.Option<EventId>> => {
-  const stack = isError(error) ? undefined : callSite(captureException)
+  const stack = bringsStack(error) ? undefined : callSite(captureException)
   return capture(() => exceptionReport(error, context, stack))
 }
 
@@ -125,7 +125,7 @@ export const exceptionReport = (
   return reportOf(error, {
     mechanism: { type: mechanism?.type ?? "generic", handled: mechanism?.handled ?? true, data: mechanism?.data },
     context: scope,
-    stack: stack?.stack
+    stack
   })
 }
 

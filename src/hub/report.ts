@@ -48,7 +48,7 @@ export interface ReportInput {
   readonly escaped?: boolean | undefined
   readonly integration?: string | undefined
   readonly context?: ScopeData.ScopeContext | undefined
-  readonly stack?: string | undefined
+  readonly stack?: Report["stack"]
   readonly fiberId?: string | undefined
 }
 

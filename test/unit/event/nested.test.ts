@@ -8,7 +8,7 @@ import * as fc from "effect/FastCheck"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import { exceptionsOf } from "../../../src/event/exceptions.js"
-import { failureOf, failureOfCause, withoutPrimary } from "../../../src/event/failure.js"
+import { bringsStack, failureOf, failureOfCause, withoutPrimary } from "../../../src/event/failure.js"
 import { StackParser } from "../../../src/event/stack.js"
 import type { Exception } from "../../../src/protocol/Event.js"
 import { quickly } from "../support/clock.js"
@@ -175,6 +175,16 @@ describe("bounds", () => {
     error.stack = `Error: x\n${Array.from({ length: 5000 }, (_, index) => `    at f (/a.ts:${index + 1}:1)`).join("\n")}`
     assert.lengthOf(exceptions(error)[0]?.stacktrace?.frames ?? [], 200)
   })
+})
+
+it("where it was reported matters for what has no stack of its own, alone or in a Cause", () => {
+  const error = new Error("x")
+  for (const value of [error, Cause.die(error), Cause.parallel(interrupt, Cause.fail(error)), interrupt]) {
+    assert.isTrue(bringsStack(value))
+  }
+  for (const value of ["x", { a: 1 }, Cause.fail("x"), Cause.sequential(Cause.fail(error), Cause.die("x"))]) {
+    assert.isFalse(bringsStack(value))
+  }
 })
 
 describe("withoutPrimary", () => {

@@ -350,6 +350,18 @@ describe("StackParser", () => {
       })
     })
 
+    it("its frames are the caller's own to change, also when the same stack comes again", () => {
+      const stack = stackOf("own (/srv/app/again.ts:1:1)")
+      const [first] = parser.parse(stack, "")
+      Object.assign(first as object, { function: "changed", vars: { a: "1" } })
+      assert.deepStrictEqual(
+        parser.parse(stack, "").map(({ function: name, vars }) => [name, vars]),
+        [["own", undefined]]
+      )
+      assert.lengthOf(parser.parse(stack, "", [{ name: "span", location: undefined }]), 2)
+      assert.lengthOf(parser.parse(stack, ""), 1)
+    })
+
     it("no lines, no frames", () => {
       for (const stack of ["", "Error: x", "\n\n", "Error: x\nnothing\nto see"])
         assert.deepStrictEqual(parser.parse(stack, ""), [])
