@@ -72,6 +72,11 @@ const cases: ReadonlyArray<Case> = [
   { way: "throw", fixture: "hard-exit.cjs", code: 1, labels: ["RangeError", "event 0"] },
   { way: "rejection", fixture: "hard-exit.cjs", code: 1, labels: ["RangeError"] },
   { way: "missing module", fixture: "hard-exit.cjs", code: 1, labels: ["Error"] },
+  { way: "exit", fixture: "hard-exit-require.cjs", code: 7, labels: ["event 0"] },
+  { way: "throw while it starts", fixture: "hard-exit-require.cjs", code: 1, labels: ["RangeError", "event 0"] },
+  { way: "rejection", fixture: "hard-exit-require.cjs", code: 1, labels: ["RangeError", "event 0"] },
+  { way: "exit in an exit listener", fixture: "hard-exit-require.cjs", code: 8, labels: ["event 0"] },
+  { way: "missing module", fixture: "hard-exit-require.cjs", code: 1, labels: ["Error"] },
   { way: "at the start", fixture: "crash-at-start.mjs", code: 1, labels: ["RangeError"] }
 ]
 
@@ -208,6 +213,21 @@ describe("hard exit, with a slow server", () => {
         assertEvents(ended, yield* server.events, [...messages(2), ...more])
         assert.strictEqual(ended.code, code)
         assert.strictEqual(ended.stderr, waitingLines(2 + more.length, 2) + without.stderr)
+      })
+    )
+  }
+
+  for (const [fixture, way, code] of [
+    ["hard-exit.cjs", "exit", 7],
+    ["hard-exit-require.cjs", "exit in an exit listener", 8],
+    ["hard-exit-require.cjs", "throw while it starts", 1]
+  ] as const) {
+    it.scopedLive(`${way}, ${fixture}: delivered`, () =>
+      Effect.gen(function* () {
+        const server = yield* receiver(500)
+        const ended = yield* run(fixture, [way], { to: server })
+        assertEvents(ended, yield* server.events, ["event 0", ...(code === 1 ? ["RangeError"] : [])])
+        assert.strictEqual(ended.code, code)
       })
     )
   }

@@ -178,6 +178,11 @@ export class Ingest {
     this.#otherwise = answer
   }
 
+  /** Forgets the answers that were not given yet. */
+  reset(): void {
+    this.#next.length = 0
+  }
+
   /** Drops all connections that wait for a request, and resolves once they are gone. */
   get closeIdle(): Effect.Effect<void> {
     return Effect.async<void>((resume) => {

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import type { Category } from "../../../src/protocol/Category.js"
+import { type Category, categoryOf, type ItemType } from "../../../src/protocol/Category.js"
 import {
+  activeLimits,
+  isItemLimited,
   type LimitingResponse,
   limitedUntil,
   noLimits,
@@ -19,9 +21,12 @@ const categories: ReadonlyArray<Category> = [
   "security",
   "session",
   "attachment",
+  "attachment_item",
+  "monitor",
   "metric_bucket",
   "internal",
-  "log_item"
+  "log_item",
+  "log_byte"
 ]
 
 const answer = (status: number, rateLimits?: string, retryAfter?: string): LimitingResponse => ({
@@ -126,6 +131,35 @@ describe("rateLimits", () => {
     assert.strictEqual(limitedUntil(limits, "error", NOW + 9_999), NOW + 10_000)
     assert.isUndefined(limitedUntil(limits, "error", NOW + 10_000))
     assert.isUndefined(limitedUntil(noLimits, "error", NOW))
+  })
+
+  describe("an item is off", () => {
+    const types: ReadonlyArray<readonly [type: ItemType, limitedBy: ReadonlyArray<Category | "all">]> = [
+      ["event", ["error", "all"]],
+      ["attachment", ["attachment", "attachment_item", "all"]],
+      ["session", ["session", "all"]],
+      ["sessions", ["session", "all"]],
+      ["log", ["log_item", "log_byte", "all"]],
+      ["check_in", ["monitor", "all"]],
+      ["client_report", ["internal", "all"]]
+    ]
+    it.each(types)("%s: while one of %j is, and no other", (type, limitedBy) => {
+      for (const category of [...categories, "all"] as const) {
+        const limits = after(answer(200, `10:${category === "all" ? "" : category}:key`))
+        const isOff = (now: number) => isItemLimited(limits, type, categoryOf(type), now)
+        assert.strictEqual(isOff(NOW), limitedBy.includes(category), category)
+        assert.isFalse(isOff(NOW + 10_000), `${category}, later`)
+      }
+    })
+  })
+
+  it("what is still off can be seen, with the time by the clock on the wall", () => {
+    const limits = after(answer(200, "10:error;session:key, 20::key"), after(answer(200, "1:monitor:key")))
+    assert.deepStrictEqual(activeLimits(limits, NOW + 5000, WALL), [
+      { category: "error", until: new Date(WALL + 5000) },
+      { category: "session", until: new Date(WALL + 5000) },
+      { category: "all", until: new Date(WALL + 15_000) }
+    ])
   })
 
   it("the table is a value: an answer makes another one", () => {
