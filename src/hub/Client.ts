@@ -81,7 +81,7 @@ export class Client implements ScopeOwner {
   readonly #sender: EnvelopeHeaders
 
   /** What may turn out otherwise within this turn of the event loop: by then it has not left. */
-  readonly #amendable = new Map<EventId, Amendable>()
+  readonly #amendable: Array<Amendable> = []
   readonly #budget: Budget | undefined
   readonly #ids = new WeakMap<object, EventId>()
   #inCallback = false
@@ -338,8 +338,8 @@ export class Client implements ScopeOwner {
 
   /** What was reported as handled turns out not to be: if it has not left yet, it leaves with the truth. */
   #escaped(id: EventId): void {
-    const kept = this.#amendable.get(id)
-    this.#amendable.delete(id)
+    const place = this.#amendable.findIndex(({ event }) => event.event_id === id)
+    const [kept] = place < 0 ? [] : this.#amendable.splice(place, 1)
     const isClaimed = kept?.event.exception?.values.some(({ mechanism }) => mechanism?.handled === true)
     if (kept === undefined || isClaimed !== true || this.delivery?.retract(id) !== true) return
     for (const { mechanism } of kept.event.exception?.values ?? [])
@@ -365,13 +365,13 @@ export class Client implements ScopeOwner {
   }
 
   #keepAmendable(kept: Amendable): void {
-    if (this.#amendable.size === 0) {
+    if (this.#amendable.length === 0) {
       // By then it is on its way.
-      setImmediate(() => this.#amendable.clear()).unref()
-    } else if (this.#amendable.size >= MAX_AMENDABLE) {
-      this.#amendable.delete(this.#amendable.keys().next().value as EventId)
+      setImmediate(() => this.#amendable.splice(0)).unref()
+    } else if (this.#amendable.length >= MAX_AMENDABLE) {
+      this.#amendable.shift()
     }
-    this.#amendable.set(kept.event.event_id, kept)
+    this.#amendable.push(kept)
   }
 
   #keepIds(errors: ReadonlyArray<object>, id: EventId): void {
