@@ -117,7 +117,9 @@ const withoutUserData = (exception: Exception): Exception => {
   }
   const frames: unknown = exception.stacktrace?.frames
   if (Array.isArray(frames)) {
-    const kept = (frames as Array<StackFrame>).filter(isObject).map(({ vars: _, ...frame }: StackFrame) => frame)
+    const kept = (frames as Array<StackFrame>)
+      .filter(isObject)
+      .map(({ raw_function: _, vars: __, ...frame }: StackFrame) => frame)
     if (kept.length > 0) result.stacktrace = { frames: kept }
   }
   return result

@@ -301,7 +301,9 @@ describe("reduceEvent", () => {
           value: "SECRET",
           module: "SECRET",
           mechanism: { type: "generic", handled: false, exception_id: 0, data: { a: "SECRET" } },
-          stacktrace: { frames: [{ function: "f", filename: "a.ts", lineno: 1, vars: { a: "SECRET" } }] }
+          stacktrace: {
+            frames: [{ function: "f", filename: "a.ts", lineno: 1, raw_function: "f SECRET", vars: { a: "SECRET" } }]
+          }
         }
       ]
     }

@@ -2,6 +2,7 @@
  * Failures, described as data: a few errors that may refer to each other in any way (causes, aggregates, cycles, shared ones),
  * and a Cause over them. Every error says its own name, by which it is found again in what was made of it.
  */
+import { runInNewContext } from "node:vm"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -18,7 +19,9 @@ const kinds = {
   subclass: (message: string) => new (class Special extends TypeError {})(message),
   tagged: (message: string) => new Tagged({ message }),
   plain: (message: string): object => ({ _tag: "Plain", message }),
-  aggregate: (message: string) => new AggregateError([], message)
+  aggregate: (message: string) => new AggregateError([], message),
+  /** Of another realm, where `instanceof` knows nothing of it. */
+  foreign: (message: string) => runInNewContext("new RangeError(message)", { message }) as Error
 }
 
 /** What an error refers to: another error, or a whole Cause. */
