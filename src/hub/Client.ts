@@ -673,7 +673,7 @@ export class Client implements ScopeOwner {
       sender,
       outcomes: new Outcomes(false),
       debug: () => {},
-      maxQueue: MAX_MIRRORED,
+      maxQueue: this.options.maxQueueSize,
       maxQueueBytes: this.options.maxQueueBytes,
       reportHeaders: {},
       accepted: profiles.sentry
@@ -809,8 +809,6 @@ const dataOf = (data: Record<string, unknown>): Record<string, unknown> | undefi
   const isEmpty = typeof copy !== "object" || Object.keys(copy as object).length === 0
   return isEmpty ? undefined : (copy as Record<string, unknown>)
 }
-
-const MAX_MIRRORED = 1000
 
 const MAX_MESSAGE_LENGTH = 8192
 

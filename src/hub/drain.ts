@@ -18,4 +18,7 @@ export const drainAndClose = (client: Client, timeout?: Duration.DurationInput):
       timeout === undefined ? client.options.shutdownTimeoutMillis : Duration.toMillis(timeout),
       true
     )
-  }).pipe(Effect.tap(() => Effect.sync(() => client.close())))
+  }).pipe(
+    Effect.zipLeft(Effect.async<void>((resume) => client.settleMirror(() => resume(Effect.void)))),
+    Effect.tap(() => Effect.sync(() => client.close()))
+  )

@@ -105,6 +105,18 @@ describe("Spotlight, beside a server", () => {
     })
   )
 
+  it.scopedLive("has everything by the time the hub is closed", () =>
+    Effect.gen(function* () {
+      const [server, spotlight] = [yield* Ingest.start(), yield* Ingest.start()]
+      yield* Effect.gen(function* () {
+        yield* Effect.forEach(Array.from({ length: 30 }).keys(), (n) => Faultline.captureMessage(`m${n}`))
+        assert.isTrue(yield* Faultline.close("10 seconds"))
+      }).pipe(Effect.provide(hubAt(server, { spotlight: streamAt(spotlight) })))
+      assert.lengthOf(server.envelopes, 30)
+      assert.lengthOf(spotlight.envelopes, 30)
+    })
+  )
+
   it.scopedLive("that never answers holds nobody up", () =>
     Effect.gen(function* () {
       const [server, spotlight] = [yield* Ingest.start(), yield* Ingest.start()]
