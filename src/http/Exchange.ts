@@ -1,6 +1,7 @@
 /**
  * One request and its answer: what is known of it, and whether it is reported.
  */
+import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
@@ -35,6 +36,7 @@ export class Exchange {
   #failure: { readonly cause: Cause.Cause<unknown>; readonly place: Place } | undefined
   #status: number | undefined
   #hasLeft = false
+  #isWatching = false
   #isSettled = false
   /** The last event of this request. */
   #eventId: EventId | undefined
@@ -81,14 +83,38 @@ export class Exchange {
     this.#failure ??= { cause, place: placeOf(fiber, state) }
   }
 
-  /** The program is done with the request. */
-  leave(state: ScopeState, cause: Cause.Cause<unknown> | undefined): void {
+  /**
+   * The program is done with the request.
+   *
+   * @param isAnswered whether the answer has been sent
+   */
+  leave(
+    state: ScopeState,
+    isAnswered: boolean,
+    cause: Cause.Cause<unknown> | undefined,
+    response: HttpServerResponse.HttpServerResponse | undefined
+  ): void {
     if (state.trail === this.state?.trail) this.state = state
     this.#hasLeft = true
     if (cause !== undefined) this.fail(cause, state, this.#fiber)
-    // The answer has been sent already; or it will be; or else, in a server that does not ask, the end of the fiber has to do.
-    if (this.#status !== undefined) this.settle(this.#status)
-    else if (cause !== undefined) this.#fiber.addObserver(() => this.#settleAnyhow(cause))
+    if (isAnswered) return this.settle(response?.status ?? this.#status ?? statusOf(cause))
+    if (response !== undefined && response.status < 500 && response.body._tag !== "Stream")
+      return this.settle(response.status)
+    // What is made of it further out decides; or else, in a server that does not ask, the end of the fiber has to do.
+    this.watchAnswer()
+    this.#fiber.addObserver(() => this.#settleAnyhow(cause, response))
+  }
+
+  /** Looks at the answer before it is sent. */
+  watchAnswer(): void {
+    if (this.#isWatching) return
+    this.#isWatching = true
+    const earlier = this.#fiber.getFiberRef(HttpApp.currentPreResponseHandlers)
+    const handler: HttpApp.PreResponseHandler = (request, response) =>
+      earlier._tag === "None"
+        ? Effect.succeed(this.respond(response))
+        : Effect.map(earlier.value(request, response), (response) => this.respond(response))
+    setFiberRef(this.#fiber, HttpApp.currentPreResponseHandlers, Option.some(handler))
   }
 
   /** The answer is about to be sent: perhaps it is to be another one. */
@@ -104,8 +130,12 @@ export class Exchange {
     return this.client.attempt("errorResponse", () => errorResponse(watched, { eventId })) ?? watched
   }
 
-  #settleAnyhow(cause: Cause.Cause<unknown>): void {
+  #settleAnyhow(
+    cause: Cause.Cause<unknown> | undefined,
+    response: HttpServerResponse.HttpServerResponse | undefined
+  ): void {
     if (this.#isSettled) return
+    if (cause === undefined) return this.settle(response?.status ?? 500)
     const answer = Effect.runSyncExit(HttpServerError.causeResponse(cause))
     this.settle(answer._tag === "Success" ? answer.value[0].status : 500)
   }
@@ -193,6 +223,9 @@ export class Exchange {
     }
   }
 }
+
+const statusOf = (cause: Cause.Cause<unknown> | undefined): number =>
+  cause === undefined ? 500 : HttpServerError.causeResponseStripped(cause)[0].status
 
 /** Without its query; a web handler is given the whole URL. */
 const pathOf = (url: string): string => url.replace(/^[a-z]+:\/\/[^/?#]*/i, "").replace(/[?#].*$/, "") || "/"

@@ -1,16 +1,14 @@
 /**
  * The middleware for servers of `@effect/platform`.
  */
-import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type { HttpServerResponse } from "@effect/platform/HttpServerResponse"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { clientOf } from "../hub/report.js"
 import { within } from "../hub/within.js"
-import { branchOf, stateOfFiber } from "../scope/carrier.js"
-import { type AnyFiber, setFiberRef } from "../scope/fiber.js"
+import { beginUnit, stateOfFiber } from "../scope/carrier.js"
+import type { AnyFiber } from "../scope/fiber.js"
 import * as ScopeData from "../scope/ScopeData.js"
 import type { ScopeState } from "../scope/ScopeState.js"
 import { Exchange } from "./Exchange.js"
@@ -50,25 +48,33 @@ export const middleware = (
         | undefined
       const client = clientOf(stateOfFiber(fiber))
       if (request === undefined || client?.delivery === undefined || !client.isOpen) return app
-      const source = request.source as object
-      const around = exchanges.get(source)
+      const source = request.source as Source
+      const around = source[EXCHANGE]
       if (around !== undefined) return Effect.tapErrorCause(app, (cause) => failed(around, cause))
       const exchange = new Exchange(client, request, options, fiber)
-      exchanges.set(source, exchange)
-      beforeResponse(fiber, exchange)
+      source[EXCHANGE] = exchange
+      // Otherwise it is soon enough when something has failed.
+      if (options.errorResponse !== undefined) exchange.watchAnswer()
+      const unit = beginUnit(fiber)
       return within(
         app,
-        (state) => begin(state, fiber, request, exchange, options),
-        (before, after, cause) => {
-          client.attempt("a request", () => exchange.leave(after, cause))
-          return before
+        () => begin(unit.state, fiber, request, exchange, options),
+        (before, after, cause, response) => {
+          client.attempt("a request", () => exchange.leave(after, HANDLED in request, cause, response))
+          // What a server does after the request, in its fiber, is still about the request.
+          return unit.isRoot ? after : before
         }
       )
     })
 }
 
-/** By what is behind a request, of which routers make copies. */
-const exchanges = new WeakMap<object, Exchange>()
+/** On what is behind a request, of which routers make copies. A weak map of them would cost more than all the rest. */
+const EXCHANGE = Symbol("effect-faultline/exchange")
+
+type Source = { [EXCHANGE]?: Exchange }
+
+/** The platform's own mark on a request whose answer has been sent. */
+const HANDLED = Symbol.for("@effect/platform/HttpApp/handled")
 
 const begin = (
   state: ScopeState,
@@ -77,7 +83,7 @@ const begin = (
   exchange: Exchange,
   options: MiddlewareOptions
 ): ScopeState => {
-  let own = state.isolate(branchOf(fiber, state))
+  let own = state
   const trace = incomingTrace(request.headers)
   if (trace !== undefined) {
     own = own.withPropagation(trace)
@@ -98,13 +104,3 @@ const failed = (exchange: Exchange, cause: Cause.Cause<unknown>): Effect.Effect<
     exchange.client.attempt("a request", () => exchange.fail(cause, stateOfFiber(fiber), fiber))
     return Effect.void
   })
-
-/** Has the exchange look at the answer before it is sent. */
-const beforeResponse = (fiber: AnyFiber, exchange: Exchange): void => {
-  const earlier = fiber.getFiberRef(HttpApp.currentPreResponseHandlers)
-  const handler: HttpApp.PreResponseHandler = (request, response) =>
-    earlier._tag === "None"
-      ? Effect.succeed(exchange.respond(response))
-      : Effect.map(earlier.value(request, response), (response) => exchange.respond(response))
-  setFiberRef(fiber, HttpApp.currentPreResponseHandlers, Option.some(handler))
-}

@@ -13,13 +13,13 @@ import { clientOf } from "./report.js"
 /**
  * `Effect.locally` for the scope, at about half its price: nothing is allocated but the two continuations.
  *
- * @param leave the state after the effect, from the state before it, the one it left behind, and what it failed with; it must not throw
+ * @param leave the state after the effect, from the state before it, the one it left behind, and how it ended; it must not throw
  * @internal
  */
 export const within = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   enter: (before: ScopeState, fiber: AnyFiber) => ScopeState,
-  leave: (before: ScopeState, after: ScopeState, cause?: Cause.Cause<unknown>) => ScopeState
+  leave: (before: ScopeState, after: ScopeState, cause: Cause.Cause<unknown> | undefined, value?: A) => ScopeState
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<A, E, R>((fiber) => {
@@ -28,7 +28,7 @@ export const within = <A, E, R>(
       if (inside === undefined) return restore(self)
       setFiberRef(fiber as AnyFiber, scopeRef, inside)
       const begun = moment()
-      const end = (cause?: Cause.Cause<unknown>): void => {
+      const end = (cause: Cause.Cause<unknown> | undefined, value?: A): void => {
         // Batched requests continue an effect on another fiber than the one that began it.
         const now = currentFiber() ?? fiber
         const state = now.getFiberRef(scopeRef)
@@ -38,7 +38,8 @@ export const within = <A, E, R>(
             remember(cause, place, (memory) => memory.moment > begun, before.trail)
           )
         }
-        setFiberRef(now, scopeRef, leave(before, state, cause))
+        const next = leave(before, state, cause, value)
+        if (next !== state) setFiberRef(now, scopeRef, next)
       }
       return Effect.matchCauseEffect(restore(self), {
         onFailure: (cause) => {
@@ -46,7 +47,7 @@ export const within = <A, E, R>(
           return Effect.failCause(cause)
         },
         onSuccess: (value) => {
-          end()
+          end(undefined, value)
           return Effect.succeed(value)
         }
       })

@@ -54,14 +54,16 @@ export class ScopeState {
    * @param branch where in the trail it begins
    */
   isolate(branch: Branch): ScopeState {
-    return new ScopeState(
-      this.owner,
-      this.isolation,
-      this.current,
-      this.trail.fork(branch),
-      this.propagation,
-      this.outer
-    )
+    return this.#withTrail(this.trail.fork(branch))
+  }
+
+  /** The same, as it was before anything was done in it. */
+  renew(): ScopeState {
+    return this.#withTrail(this.trail.renew())
+  }
+
+  #withTrail(trail: Trail): ScopeState {
+    return new ScopeState(this.owner, this.isolation, this.current, trail, this.propagation, this.outer)
   }
 
   /** What a root fiber or a worker begins with, by the owner's word on propagation. */

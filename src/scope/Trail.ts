@@ -64,6 +64,13 @@ export class Trail {
     return forked
   }
 
+  /** Another isolation scope that begins as this one began. */
+  renew(): Trail {
+    const renewed = new Trail(this.limit, this.#origin?.deref())
+    renewed.#inherited = this.#inherited
+    return renewed
+  }
+
   push(branch: Branch, breadcrumb: Breadcrumb): void {
     if (this.limit <= 0) return
     this.#view = undefined

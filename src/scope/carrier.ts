@@ -122,9 +122,32 @@ export const branchOff = (parent: AnyFiber, child: AnyFiber): void => {
  */
 export const startRoot = (fiber: AnyFiber, branch: Branch): ScopeState => {
   const own = fiber.getFiberRef(scopeRef).forRoot(branch)
-  setFiberRef(fiber, scopeRef, own)
-  ;(fiber as Branched)[BRANCH] = own.trail.root
+  setRoot(fiber, own)
   return own
+}
+
+/**
+ * The scope of a unit of work that a fiber does: an isolation scope of its own. A root fiber that has done nothing yet has one
+ * already, which is then the unit's for good; `isRoot` says so.
+ *
+ * @internal
+ */
+export const beginUnit = (fiber: AnyFiber): { readonly state: ScopeState; readonly isRoot: boolean } => {
+  const state = stateOfFiber(fiber)
+  const rooted = fiber as Branched
+  const root = rooted[ROOT]
+  if (root?.trail !== state.trail) return { state: state.isolate(branchOf(fiber, state)), isRoot: false }
+  if (rooted[TAKEN] === true) return { state: root.renew(), isRoot: false }
+  if (root !== state) return { state: state.isolate(branchOf(fiber, state)), isRoot: false }
+  rooted[TAKEN] = true
+  return { state, isRoot: true }
+}
+
+const setRoot = (fiber: AnyFiber, own: ScopeState): void => {
+  setFiberRef(fiber, scopeRef, own)
+  const rooted = fiber as Branched
+  rooted[BRANCH] = own.trail.root
+  rooted[ROOT] = own
 }
 
 /**
@@ -139,8 +162,7 @@ export const adopt = (fiber: AnyFiber, owner: ScopeOwner): void => {
   const state = stateOf(carrier)
   if (state.owner !== owner) return
   const own = state.forRoot(branchOf(carrier, state))
-  setFiberRef(fiber, scopeRef, own)
-  ;(fiber as Branched)[BRANCH] = own.trail.root
+  setRoot(fiber, own)
 }
 
 /** @internal */
@@ -246,4 +268,9 @@ let block: { readonly fiber: AnyFiber; readonly cell: Cell } | undefined
 
 const BRANCH = Symbol("effect-faultline/branch")
 
-type Branched = AnyFiber & { [BRANCH]?: Branch }
+/** The scope that a root fiber began with. */
+const ROOT = Symbol("effect-faultline/root")
+/** Whether that one belongs to a unit of work. */
+const TAKEN = Symbol("effect-faultline/taken")
+
+type Branched = AnyFiber & { [BRANCH]?: Branch; [ROOT]?: ScopeState; [TAKEN]?: boolean }

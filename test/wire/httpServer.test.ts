@@ -21,6 +21,7 @@ import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -870,6 +871,46 @@ describe("the middleware", () => {
       }).pipe(Effect.provide(Layer.fresh(DefaultIntegrations.pipe(Layer.provideMerge(TestHub.layer)))))
       assert.lengthOf(events, 1)
       assert.strictEqual(events[0]?.transaction, "POST /a/b")
+    })
+  )
+})
+
+describe("requests that one fiber answers one after the other", () => {
+  it.live("know nothing of each other, nor does what comes after them", () =>
+    Effect.gen(function* () {
+      const events = yield* Effect.gen(function* () {
+        const runtime = yield* Effect.runtime()
+        const app = Http.middleware()(
+          Effect.gen(function* () {
+            const { url } = yield* HttpServerRequest.HttpServerRequest
+            yield* Faultline.setTag(url.slice(1), true)
+            yield* Faultline.addBreadcrumb({ message: url })
+            yield* Faultline.captureMessage(url)
+            return HttpServerResponse.empty()
+          })
+        )
+        const request = (path: string) =>
+          Effect.provideService(
+            app,
+            HttpServerRequest.HttpServerRequest,
+            HttpServerRequest.fromWeb(new Request(`http://localhost${path}`)).modify({ url: path })
+          )
+        yield* Effect.promise(() => Runtime.runPromise(runtime, Effect.zipRight(request("/a"), request("/b"))))
+        yield* Faultline.captureMessage("outside")
+        return yield* TestHub.events
+      }).pipe(Effect.provide(Layer.fresh(DefaultIntegrations.pipe(Layer.provideMerge(TestHub.layer)))))
+      assert.deepStrictEqual(
+        events.map(({ breadcrumbs, message, tags }) => [
+          message,
+          tags,
+          breadcrumbs?.values.map(({ message }) => message)
+        ]),
+        [
+          ["/a", { a: "true" }, ["/a"]],
+          ["/b", { b: "true" }, ["/b"]],
+          ["outside", undefined, []]
+        ]
+      )
     })
   )
 })
