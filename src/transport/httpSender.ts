@@ -135,7 +135,20 @@ class HttpSending implements Sending {
       request.on("finish", () => {
         this.handedOver = request.socket?.connecting === false && request.socket.writableLength === 0
       })
-      request.on("response", (response) => this.#receive(response))
+      let isAnswered = false
+      request.on("response", (response) => {
+        isAnswered = true
+        this.#receive(response)
+      })
+      // As after an answer that wants to speak something else (101).
+      request.on("close", () => {
+        if (!isAnswered && this.#request === request)
+          this.#finish({ _tag: "Failed", reason: "the connection was closed" })
+      })
+      let hints = 0
+      request.on("information", () => {
+        if (++hints > MAX_HINTS) request.destroy(new Error("no end of provisional answers"))
+      })
       request.on("error", (error: NodeJS.ErrnoException) => {
         // The server may close an idle connection at the very moment it is used again: that is not its answer.
         if (request.reusedSocket && error.code === "ECONNRESET" && !isRetry) this.#attempt(body, extraHeaders, true)
@@ -181,6 +194,8 @@ class HttpSending implements Sending {
 
 const MAX_DETAIL = 512
 const MAX_ANSWER_BYTES = 64 * 1024
+/** How often a server may say that it is going to answer. */
+const MAX_HINTS = 100
 
 const single = (header: string | Array<string> | undefined): string | undefined =>
   Array.isArray(header) ? header.join(",") : header

@@ -24,6 +24,9 @@ import { type ParsedEnvelope, parseEnvelope } from "effect-faultline/testing"
  * - `cutOff`: with a 200 whose body breaks off
  * - `trickle`: with a 200, one byte at a time
  * - `endless`: with a 200 whose body has no end
+ * - `hints`: with provisional answers (100) that have no end
+ * - `upgrade`: by going over to some other protocol
+ * - `header`: with a 200 whose header has no end
  */
 export type Answer =
   | {
@@ -39,6 +42,9 @@ export type Answer =
   | "cutOff"
   | "trickle"
   | "endless"
+  | "hints"
+  | "upgrade"
+  | "header"
 
 /** Something to wait for, and the function that lets it happen: for answers that are to come `when` the test says so. */
 export const gate = (): { readonly opened: Promise<void>; readonly open: () => void } => {
@@ -331,6 +337,13 @@ const give = (request: http.IncomingMessage, response: http.ServerResponse, answ
       return trickle(response, JSON.stringify({ id: "0".repeat(32) }).split(""))
     case "endless":
       return pour(response)
+    case "hints":
+      return flood(socket, "HTTP/1.1 100 Continue\r\n\r\n".repeat(50))
+    case "upgrade":
+      return void socket.write("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")
+    case "header":
+      socket.write("HTTP/1.1 200 OK\r\n")
+      return flood(socket, `x-more: ${"x".repeat(1000)}\r\n`)
     default: {
       const { body = "{}", headers = {}, status = 200, when } = answer
       const send = (): void => void response.writeHead(status, { ...headers }).end(body)
@@ -344,6 +357,10 @@ const trickle = (response: http.ServerResponse, left: Array<string>): void => {
   const next = left.shift()
   if (next === undefined) response.end()
   else response.write(next, () => setImmediate(trickle, response, left))
+}
+
+const flood = (socket: Socket, text: string): void => {
+  if (!socket.destroyed) socket.write(text, () => setImmediate(flood, socket, text))
 }
 
 const pour = (response: http.ServerResponse): void => {

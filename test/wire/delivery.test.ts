@@ -20,7 +20,10 @@ describe("a server that", () => {
     ["redirects", { status: 302, headers: { location: "/elsewhere" } }, "send_error"],
     ["hangs up", "hangUp", "network_error"],
     ["resets the connection", "reset", "network_error"],
-    ["answers with garbage", "garbage", "network_error"]
+    ["answers with garbage", "garbage", "network_error"],
+    ["says without end that it is going to answer", "hints", "network_error"],
+    ["goes over to another protocol", "upgrade", "network_error"],
+    ["has no end of headers", "header", "network_error"]
   ]
   it.scopedLive.each(failures)("%s is asked once, harms nobody, and is told of the loss", ([, answer, reason]) =>
     Effect.gen(function* () {
