@@ -9,11 +9,13 @@ import { isRespondable } from "@effect/platform/HttpServerRespondable"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
 import type { Client, Place } from "../hub/Client.js"
 import { placeOf, reportOf } from "../hub/report.js"
 import type { Event, EventId } from "../protocol/Event.js"
@@ -31,7 +33,9 @@ export class Exchange {
   state: ScopeState | undefined
   route: string | undefined
   readonly #facts: RequestFacts
-  readonly #fiber: AnyFiber
+  // Not the fiber itself: what holds on to it makes each of them a burden to the garbage collector.
+  readonly #context: Context.Context<never>
+  readonly #span: Tracer.AnySpan | undefined
   readonly #startedAt: number
   #failure: { readonly cause: Cause.Cause<unknown>; readonly place: Place } | undefined
   #status: number | undefined
@@ -50,7 +54,8 @@ export class Exchange {
     readonly options: MiddlewareOptions,
     fiber: AnyFiber
   ) {
-    this.#fiber = fiber
+    this.#context = fiber.currentContext
+    this.#span = fiber.currentSpan
     this.#startedAt = fiberNow(fiber)
     const { captureBody = client.options.sendDefaultPii, maxBodyBytes = 10_000 } = options
     const { sendDefaultPii } = client.options
@@ -69,7 +74,7 @@ export class Exchange {
   readonly describe = (event: Event): Event => {
     this.#eventId = event.event_id
     const { method, url } = this.#facts
-    this.route ??= routeIn((currentFiber() ?? this.#fiber).currentContext) ?? routeOn(this.#fiber.currentSpan)
+    this.route ??= routeIn(currentFiber()?.currentContext ?? this.#context) ?? routeOn(this.#span)
     event.transaction ??= `${method} ${this.route ?? pathOf(url)}`
     event.request = { ...requestOf(this.#facts, this.#visibility), ...event.request }
     const { remoteAddress } = this.#facts
@@ -89,6 +94,7 @@ export class Exchange {
    * @param isAnswered whether the answer has been sent
    */
   leave(
+    fiber: AnyFiber,
     state: ScopeState,
     isAnswered: boolean,
     cause: Cause.Cause<unknown> | undefined,
@@ -96,25 +102,25 @@ export class Exchange {
   ): void {
     if (state.trail === this.state?.trail) this.state = state
     this.#hasLeft = true
-    if (cause !== undefined) this.fail(cause, state, this.#fiber)
+    if (cause !== undefined) this.fail(cause, state, fiber)
     if (isAnswered) return this.settle(response?.status ?? this.#status ?? statusOf(cause))
     if (response !== undefined && response.status < 500 && response.body._tag !== "Stream")
       return this.settle(response.status)
     // What is made of it further out decides; or else, in a server that does not ask, the end of the fiber has to do.
-    this.watchAnswer()
-    this.#fiber.addObserver(() => this.#settleAnyhow(cause, response))
+    this.watchAnswer(fiber)
+    fiber.addObserver(() => this.#settleAnyhow(cause, response))
   }
 
   /** Looks at the answer before it is sent. */
-  watchAnswer(): void {
+  watchAnswer(fiber: AnyFiber): void {
     if (this.#isWatching) return
     this.#isWatching = true
-    const earlier = this.#fiber.getFiberRef(HttpApp.currentPreResponseHandlers)
+    const earlier = fiber.getFiberRef(HttpApp.currentPreResponseHandlers)
     const handler: HttpApp.PreResponseHandler = (request, response) =>
       earlier._tag === "None"
         ? Effect.succeed(this.respond(response))
         : Effect.map(earlier.value(request, response), (response) => this.respond(response))
-    setFiberRef(this.#fiber, HttpApp.currentPreResponseHandlers, Option.some(handler))
+    setFiberRef(fiber, HttpApp.currentPreResponseHandlers, Option.some(handler))
   }
 
   /** The answer is about to be sent: perhaps it is to be another one. */
@@ -147,7 +153,8 @@ export class Exchange {
     const isReported = this.client.attempt("shouldReport", () => (this.options.shouldReport ?? isFailure)(outcome))
     if (isReported === true) this.#report(outcome)
     // Whoever looks after fibers that crash need not look after this one, which the platform lets fail with the request.
-    if (outcome.cause !== undefined) setFiberRef(this.#fiber, FiberRef.unhandledErrorLogLevel, Option.none())
+    const fiber = outcome.cause === undefined ? undefined : currentFiber()
+    if (fiber !== undefined) setFiberRef(fiber, FiberRef.unhandledErrorLogLevel, Option.none())
     if (this.state !== undefined) this.client.requestEnded(this.state, this.#startedAt)
   }
 
@@ -194,9 +201,7 @@ export class Exchange {
 
   get #place(): Place | undefined {
     const { state } = this
-    return state === undefined
-      ? undefined
-      : { state, branch: state.trail.root, now: fiberNow(this.#fiber), span: this.#fiber.currentSpan }
+    return state === undefined ? undefined : { state, branch: state.trail.root, now: Date.now(), span: this.#span }
   }
 
   /** What fails while the answer is being sent. */

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import { clientOf } from "../hub/report.js"
 import { within } from "../hub/within.js"
 import { beginUnit, stateOfFiber } from "../scope/carrier.js"
-import type { AnyFiber } from "../scope/fiber.js"
+import { type AnyFiber, currentFiber } from "../scope/fiber.js"
 import * as ScopeData from "../scope/ScopeData.js"
 import type { ScopeState } from "../scope/ScopeState.js"
 import { Exchange } from "./Exchange.js"
@@ -54,13 +54,15 @@ export const middleware = (
       const exchange = new Exchange(client, request, options, fiber)
       source[EXCHANGE] = exchange
       // Otherwise it is soon enough when something has failed.
-      if (options.errorResponse !== undefined) exchange.watchAnswer()
+      if (options.errorResponse !== undefined) exchange.watchAnswer(fiber)
       const unit = beginUnit(fiber)
       return within(
         app,
         () => begin(unit.state, fiber, request, exchange, options),
         (before, after, cause, response) => {
-          client.attempt("a request", () => exchange.leave(after, HANDLED in request, cause, response))
+          client.attempt("a request", () =>
+            exchange.leave(currentFiber() ?? fiber, after, HANDLED in request, cause, response)
+          )
           // What a server does after the request, in its fiber, is still about the request.
           return unit.isRoot ? after : before
         }
