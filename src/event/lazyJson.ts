@@ -3,6 +3,7 @@
  * event's own only when someone asks for it.
  */
 import type { Event } from "../protocol/Event.js"
+import { stringifyExceptions } from "./encodedFrames.js"
 
 /** @internal */
 export const setLazyField = (event: Event, key: keyof Event, json: string): void => {
@@ -12,19 +13,22 @@ export const setLazyField = (event: Event, key: keyof Event, json: string): void
   Object.defineProperty(event, key, accessorOf(key))
 }
 
-/** The JSON of an event, with the lazy fields that nobody has asked for taken as they are. @internal */
+/** The JSON of an event, with the lazy fields that nobody has asked for, and frames that nobody has changed, taken as they are. @internal */
 export const stringifyEvent = (event: Event): string => {
   const fields = (event as Lazy)[UNREAD]
-  if (fields === undefined || fields.size === 0 || Object.isFrozen(event)) return JSON.stringify(event)
+  if (Object.isFrozen(event) || "toJSON" in event) return JSON.stringify(event)
   const rest: Record<string, unknown> = {}
-  let lazy = ""
+  let ready = ""
   for (const key of Object.keys(event) as Array<keyof Event>) {
-    const json = fields.get(key)
+    const json = fields?.get(key)
     // A callback may have put something else there.
-    if (json === undefined || Object.getOwnPropertyDescriptor(event, key)?.get === undefined) rest[key] = event[key]
-    else lazy += `,${JSON.stringify(key)}:${json}`
+    const isUnread = json !== undefined && Object.getOwnPropertyDescriptor(event, key)?.get !== undefined
+    const text = isUnread ? json : key === "exception" ? stringifyExceptions(event[key]) : undefined
+    if (text === undefined) rest[key] = event[key]
+    else ready += `,${JSON.stringify(key)}:${text}`
   }
-  return `${JSON.stringify(rest).slice(0, -1)}${lazy}}`
+  const json = JSON.stringify(rest)
+  return `${json.slice(0, -1)}${json === "{}" ? ready.slice(1) : ready}}`
 }
 
 /** What was not asked for yet. Not in a WeakMap: an event that comes wrapped in a proxy is still that event. */

@@ -5,6 +5,7 @@ import { isAbsolute, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { StackFrame } from "../protocol/Event.js"
 import { debugIdOf } from "./debugImages.js"
+import { rememberOriginals } from "./encodedFrames.js"
 import type { SpanSite } from "./failure.js"
 import { functionName, parseLocation, splitCall } from "./location.js"
 import { addSourceContext, hasTimeToRead } from "./source.js"
@@ -41,10 +42,13 @@ export class StackParser {
     const { fiber, frames, internals } = this.#parsed(body)
     const around = spans.map((site) => this.#spanFrame(site)).filter((frame) => frame !== undefined)
     if (frames.length + around.length === 0) return internals.map(copied).reverse()
-    const result = frames.map(copied)
-    result.splice(fiber < 0 ? result.length : fiber, 0, ...around)
-    if (result.length > MAX_FRAMES) result.length = MAX_FRAMES
-    return result.reverse()
+    const originals = frames
+      .toSpliced(fiber < 0 ? frames.length : fiber, 0, ...around)
+      .slice(0, MAX_FRAMES)
+      .reverse()
+    const copies = originals.map(copied)
+    rememberOriginals(copies, originals)
+    return copies
   }
 
   /** The same error of the same call has the same text, of which most is Effect's own. */

@@ -59,10 +59,17 @@ export interface EncodedItem {
 }
 
 /** An item, framed. `length` is always set, in bytes. @internal */
-export const encodeItem = ({ headers, payload }: EncodedItem): Buffer =>
-  typeof payload === "string"
-    ? Buffer.from(`${itemHeader(headers, Buffer.byteLength(payload))}${payload}\n`)
-    : Buffer.concat([Buffer.from(itemHeader(headers, payload.byteLength)), payload, LF])
+export const encodeItem = ({ headers, payload }: EncodedItem): Buffer => {
+  const length = Buffer.byteLength(payload)
+  const head = itemHeader(headers, length)
+  const headLength = Buffer.byteLength(head)
+  const item = Buffer.allocUnsafe(headLength + length + 1)
+  item.write(head)
+  if (typeof payload === "string") item.write(payload, headLength)
+  else item.set(payload, headLength)
+  item[headLength + length] = LF
+  return item
+}
 
 /** The line before a payload of so many bytes. @internal */
 export const itemHeader = (headers: ItemHeaders, length: number): string =>
@@ -147,4 +154,4 @@ const parsePayload = (headers: ParsedItem["headers"], payload: Buffer): unknown 
   }
 }
 
-const LF = Buffer.from("\n")
+const LF = 0x0a

@@ -618,13 +618,17 @@ const frame = ({ category, headers, payload, quantity }: CountedItem, bytes: Hel
   type: headers.type,
   category,
   quantity,
-  ...countedBytes(headers.type, Buffer.byteLength(payload), quantity),
+  ...countedBytes(headers.type, payload, quantity),
   bytes
 })
 
 /** Of logs also the bytes count. */
-const countedBytes = (type: string, payloadBytes: number, quantity: number): Pick<Part, "logBytes"> | undefined =>
-  type === "log" ? { logBytes: logBytes(payloadBytes, quantity) } : undefined
+const countedBytes = (
+  type: string,
+  payload: string | Uint8Array,
+  quantity: number
+): Pick<Part, "logBytes"> | undefined =>
+  type === "log" ? { logBytes: logBytes(Buffer.byteLength(payload), quantity) } : undefined
 
 const makeWaiting = (
   headers: EnvelopeHeaders,
@@ -652,7 +656,7 @@ const readStored = (bytes: Uint8Array): Waiting => {
         type: headers.type as ItemType,
         category: categoryOf(headers.type),
         quantity,
-        ...countedBytes(headers.type, payload.byteLength, quantity),
+        ...countedBytes(headers.type, payload, quantity),
         bytes: framed
       }
     })
@@ -714,7 +718,7 @@ const TOO_LARGE = 413
 const CONCURRENCY = 8
 /** Where the answers come at once: the program has its turn in between. */
 const MAX_STRETCH_MILLIS = 20
-const PACK_ABOVE_BYTES = 64 * 1024
+const PACK_ABOVE_BYTES = 1024 * 1024
 const REPORT_INTERVAL_MILLIS = 30_000
 const MIN_RETRY_MILLIS = 1000
 const MAX_RETRY_MILLIS = 60_000

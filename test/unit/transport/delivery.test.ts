@@ -143,7 +143,7 @@ describe("Delivery", () => {
       const { delivery, pump, server } = setUp({ maxQueue: 1000, maxQueueBytes: 1e9 })
       server.atOnce = answered(200)
       const body = { frames: Array.from({ length: 40 }, (_, line) => ({ line, text: "ü".repeat(50) })) }
-      const payloads = Array.from({ length: 200 }, (_, n) => JSON.stringify({ n, ...body, last: n % 7 }))
+      const payloads = Array.from({ length: 800 }, (_, n) => JSON.stringify({ n, ...body, last: n % 7 }))
       payloads.forEach((payload, n) =>
         delivery.offer(
           outgoing(`e${n}`, [
@@ -152,7 +152,7 @@ describe("Delivery", () => {
           ])
         )
       )
-      assert.isBelow(delivery.stats.queuedBytes, 200 * (payloads[0] ?? "").length)
+      assert.isBelow(delivery.stats.queuedBytes, 800 * (payloads[0] ?? "").length)
       while (delivery.pending > 0) pump()
       assert.deepStrictEqual(
         server.arrivals.map(({ envelope }) => envelope.items.map(({ payload }) => payload)),
