@@ -26,6 +26,8 @@ export interface Failure {
   readonly leaves: ReadonlyArray<Leaf>
   /** The one that matters most: the first defect, else the first error. */
   readonly primary: Leaf | undefined
+  /** Where there is no error: the status of the response that stands in place of one. */
+  readonly status?: number | undefined
 }
 
 /** @internal */
@@ -132,8 +134,11 @@ const collect = (root: unknown, kind: Leaf["kind"]): Failure => {
     if (leaves.length >= MAX_LEAVES && leaves.some(({ kind }) => kind === "die")) break
   }
   // A handler that fails carries its response along as a defect: it says what was answered, not what went wrong.
-  if (leaves.length === 0 && response !== undefined && Number(responseStatus(response.error)) >= 500)
+  if (leaves.length === 0 && response !== undefined) {
+    const status = Number(responseStatus(response.error))
+    if (!(status >= 500)) return { leaves, primary: undefined, status }
     leaves.push(response)
+  }
   return { leaves, primary: primaryOf(leaves) }
 }
 

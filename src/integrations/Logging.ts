@@ -63,7 +63,8 @@ export interface ConsoleOptions {
 /**
  * Listens to log lines, whatever loggers the program has (it adds none, and replaces none), as far as the program's minimum log
  * level lets them through. Annotations, log spans, the fiber and the Cause are kept; the annotation `logger` is the logger's
- * name. The event of a log line does not show the line's own breadcrumb, the next event does.
+ * name. The event of a log line does not show the line's own breadcrumb, the next event does. A line without a text whose Cause
+ * holds nothing but interruption is no event.
  *
  * @since 0.1.0
  * @category layers
@@ -83,8 +84,9 @@ export const layer = (options: Options = {}): Integration.IntegrationLayer => {
         const isLog = client.logs !== undefined && reaches(level, least.log)
         if (!isLog && !reaches(level, least.event) && !reaches(level, least.breadcrumb)) return
         const line = make()
+        if (line.isEmpty) return
         if (!ignores.inEvents(line.spoken.logger)) {
-          if (reaches(level, least.event)) captureAt(carrier, line.report())
+          if (reaches(level, least.event) && line.isReport) captureAt(carrier, line.report())
           if (reaches(level, least.breadcrumb)) addBreadcrumb(client, carrier, line)
         }
         if (isLog && !ignores.inLogs(line.spoken.logger)) client.logs?.add(line.log(), placeOf(carrier))

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Headers from "@effect/platform/Headers"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as PlatformLogger from "@effect/platform/PlatformLogger"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
@@ -444,12 +445,12 @@ describe("errors in a line", () => {
       assert.deepStrictEqual(
         crumbsIn(after as Json).map(({ data, message }) => [message, (data as Json)["cause"]]),
         [
-          [undefined, "Declined: declined: limit"],
+          ["Declined: declined: limit"],
           ["retrying", "Declined: declined: limit"],
           ["no error", "Error: just text"],
           ["secret", "Error: password=[Filtered]"],
           ["over", "Interrupted"]
-        ].map(([message = "", cause]) => [message, cause])
+        ].map(([message, cause]) => [message, cause])
       )
     })
   )
@@ -473,6 +474,67 @@ describe("errors in a line", () => {
       const [event] = yield* eventsOf(Effect.logError("stopped", Cause.interrupt(FiberId.none)))
       assert.isFalse(Object.hasOwn(event as Json, "exception"))
       assert.deepStrictEqual(event?.["logentry"], { message: "stopped", formatted: "stopped", params: [] })
+    })
+  )
+
+  const nothing: ReadonlyArray<readonly [what: string, cause: Cause.Cause<unknown>, crumb: string | undefined]> = [
+    ["an interruption", Cause.interrupt(FiberId.none), "Interrupted"],
+    [
+      "several interruptions",
+      Cause.parallel(Cause.interrupt(FiberId.none), Cause.sequential(Cause.empty, Cause.interrupt(FiberId.none))),
+      "Interrupted"
+    ],
+    ["what Cause.squash makes of one", Cause.die(new Cause.InterruptedException("by #1")), "Interrupted"],
+    ["a response of 404", Cause.die(HttpServerResponse.empty({ status: 404 })), "HTTP 404"],
+    [
+      "an aborted request",
+      Cause.sequential(Cause.interrupt(FiberId.none), Cause.die(HttpServerResponse.empty({ status: 499 }))),
+      "HTTP 499"
+    ],
+    ["an empty Cause", Cause.empty, undefined]
+  ]
+  it.scopedLive.each(nothing)("with nothing but a Cause of %s is no event (C2)", ([, cause, message]) =>
+    Effect.gen(function* () {
+      const ingest = yield* ingestOf(
+        Effect.gen(function* () {
+          yield* Effect.failCause(cause).pipe(Effect.tapErrorCause(Effect.logError), Effect.exit)
+          yield* Effect.logFatal(cause)
+          yield* Faultline.captureMessage("after")
+        }),
+        {},
+        { enableLogs: true }
+      )
+      const [after, ...others] = ingest.allEvents as [Json, ...Array<Json>]
+      assert.deepStrictEqual(others, [])
+      assert.strictEqual(after["message"], "after")
+      const written = crumbsIn(after).map(settleFiber)
+      // An empty Cause is none at all: nobody has to be told of that line.
+      for (const one of written) assert.include(one, { message, category: "effect" })
+      if (message === undefined) assert.deepStrictEqual(written, [])
+      else assert.include(written.at(-1), { message, level: "fatal" })
+      const logs = ingest.envelopes.flatMap(({ framed }) =>
+        framed.items.flatMap(({ headers, json }) => (headers["type"] === "log" ? (json?.["items"] as Array<Json>) : []))
+      )
+      for (const log of logs) assert.strictEqual(log["body"], message)
+      assert.strictEqual(logs.length > 0, message !== undefined)
+    })
+  )
+
+  it.scopedLive("with nothing in it is nothing, unless it is annotated; that of a 500 is an event", () =>
+    Effect.gen(function* () {
+      yield* muted
+      const crumbs = yield* crumbsOf(
+        Effect.all([
+          Effect.logError(),
+          Effect.logError(""),
+          Effect.sync(() => console.error()),
+          Effect.annotateLogs(Effect.logError(Cause.empty), "order", 7)
+        ]),
+        { console: { eventLevel: "Error" } }
+      )
+      assert.deepStrictEqual(crumbs, [crumb("", { level: "error" }, { order: 7 })])
+      const [event] = yield* eventsOf(Effect.logError(Cause.die(HttpServerResponse.empty({ status: 503 }))))
+      assert.lengthOf(exceptionsIn(event), 1)
     })
   )
 

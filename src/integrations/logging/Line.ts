@@ -42,11 +42,12 @@ export class Line {
   constructor(readonly spoken: Spoken) {}
 
   breadcrumb(): Breadcrumb {
-    const { cause, fiberId, logger, level, text } = this.spoken
+    const { fiberId, logger, level, text } = this.spoken
     const data: Record<string, unknown> = {}
-    if (cause !== undefined) data["cause"] = scrubText(this.#causeText())
+    const reason = scrubText(this.#causeText())
+    if (text !== "" && reason !== "") data["cause"] = reason
     if (fiberId !== undefined) data["fiber"] = fiberId
-    return { type: "log", category: logger, level: levelOf(level), message: text, data: this.#addTo(data) }
+    return { type: "log", category: logger, level: levelOf(level), message: text || reason, data: this.#addTo(data) }
   }
 
   report(): Report {
@@ -90,12 +91,23 @@ export class Line {
     const [template, ...params] = parts
     return {
       level: severityOf(level),
-      message: text === "" && error !== undefined ? describe(error) : text,
+      message: text === "" ? (error === undefined ? this.#causeText() : describe(error)) : text,
       template: typeof template === "string" ? template : undefined,
       params: texts === undefined ? params : params.map((value, index) => (isObject(value) ? texts[index + 1] : value)),
       origin: source === "effect" ? "auto.log.effect" : "auto.log.console",
       attributes
     }
+  }
+
+  /** Whether anything has gone wrong, or is said to have: a Cause may hold nothing but interruption. */
+  get isReport(): boolean {
+    return this.spoken.text !== "" || this.failure !== undefined
+  }
+
+  /** Whether nothing is said at all, not even in passing. */
+  get isEmpty(): boolean {
+    const { annotations, cause, spans } = this.spoken
+    return !this.isReport && cause === undefined && spans === undefined && Object.keys(annotations).length === 0
   }
 
   /** Of the Cause, or else of the first error among what was logged. */
@@ -111,8 +123,10 @@ export class Line {
   }
 
   #causeText(): string {
-    const primary = failureOfCause(this.spoken.cause as Cause.Cause<unknown>).primary
-    if (primary === undefined) return "Interrupted"
+    const { cause } = this.spoken
+    if (cause === undefined) return ""
+    const { primary, status } = failureOfCause(cause)
+    if (primary === undefined) return status === undefined ? "Interrupted" : `HTTP ${status}`
     return isError(primary.error) ? describe(primary.error) : `Error: ${describe(primary.error)}`
   }
 

@@ -124,8 +124,12 @@ describe("what is no failure", () => {
   })
 
   it("is the response of a handler", () => {
-    assert.deepStrictEqual(failureOf(response(404)), { leaves: [], primary: undefined })
-    assert.deepStrictEqual(failureOf(Cause.sequential(interrupt, response(499))), { leaves: [], primary: undefined })
+    assert.deepStrictEqual(failureOf(response(404)), { leaves: [], primary: undefined, status: 404 })
+    assert.deepStrictEqual(failureOf(Cause.sequential(interrupt, response(499))), {
+      leaves: [],
+      primary: undefined,
+      status: 499
+    })
     assert.deepStrictEqual(shown(Cause.sequential(Cause.fail("a"), response(500))), [
       ["Error", "a", undefined, undefined]
     ])
