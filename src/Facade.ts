@@ -67,6 +67,8 @@ export interface InitOptions extends HubOptions {
  * Faultline.captureException(new Error("no luck"))
  */
 export const init = (options: InitOptions = {}): void => {
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw new OptionsError({ option: "options", reason: "must be an object" })
   const { additionalIntegrations = [], integrations = {}, ...hubOptions } = options
   const configured = environment()
   const scope = Effect.runSync(Scope.make())

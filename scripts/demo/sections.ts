@@ -142,7 +142,7 @@ const logging = (arrivals: Arrivals): Section => {
         crumb && `${crumb.level}: ${crumb.message}`,
         crumb?.level === "info" && crumb.message === "publish ./site"
       ),
-      claim("annotations", crumb?.data, isDeepStrictEqual(crumb?.data, { command: "publish" })),
+      claim("annotations", crumb?.data, crumb?.data?.["command"] === "publish"),
       claim(
         "event",
         event?.logentry && `${event.level}: ${event.logentry.formatted}`,

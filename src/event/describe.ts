@@ -77,7 +77,8 @@ export const requestOf = (error: unknown): { readonly method: string; readonly u
 
 const MAX_VALUE_LENGTH = 8192
 const MAX_FIELDS = 100
-const NO_MESSAGE = "(no message)"
+/** The value of an error that says nothing. @internal */
+export const NO_MESSAGE = "(no message)"
 const COMMON_FIELDS = new Set(["_tag", "name", "message", "stack", "cause", "errors"])
 const CLIENT_REQUEST = Symbol.for("@effect/platform/HttpClientRequest")
 const CLIENT_RESPONSE = Symbol.for("@effect/platform/HttpClientResponse")

@@ -25,8 +25,8 @@ export const encodeEvent = (event: Event): string => {
 }
 
 /**
- * Everything JSON-safe, after callbacks had it or as a user built it. Masked is what stands in `extra`, in breadcrumbs and in the
- * request; elsewhere names that look like secrets are none (a package called `js-tokens`), or were set on purpose.
+ * Everything JSON-safe, after callbacks had it or as a user built it. Masked is what stands in `extra`, `user`, in breadcrumbs and
+ * in the request; elsewhere names that look like secrets are none (a package called `js-tokens`), or were set on purpose.
  *
  * @internal
  */
@@ -36,7 +36,7 @@ export const normalizeEvent = <E extends Partial<Event>>(event: E): E => {
     if (value === undefined || value === null) continue
     if (key === "breadcrumbs") result[key] = breadcrumbsOf(value)
     else if (key === "request") result[key] = requestOf(value)
-    else if (key === "extra") result[key] = normalize(value, 10, 1000)
+    else if (key === "extra" || key === "user") result[key] = normalize(value, 10, 1000)
     else result[key] = safe(value)
   }
   return result as E
@@ -67,7 +67,7 @@ const breadcrumbsOf = (given: unknown): { values: Array<unknown> } => {
  * What may leave when `beforeSend`, often the user's own scrubber, has thrown: nothing that can hold user data, but enough to
  * see that something failed, and where.
  *
- * @param reason the name of what the callback threw
+ * @param reason what the callback did
  * @internal
  */
 export const reduceEvent = (event: Event, callback: string, reason: string): Event => {
@@ -82,7 +82,7 @@ export const reduceEvent = (event: Event, callback: string, reason: string): Eve
     : []
   if (exceptions.length > 0) reduced.exception = { values: exceptions }
   else reduced.message = `An event was reduced because ${callback} failed`
-  reduced.contexts = { faultline: { reduced: `${callback} threw ${reason}` } }
+  reduced.contexts = { faultline: { reduced: `${callback} ${reason}` } }
   return reduced
 }
 

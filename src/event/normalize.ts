@@ -1,9 +1,9 @@
 /**
  * Any value, as JSON can carry it: a copy that later changes to the original cannot reach, bounded in depth and breadth, with
- * sensitive keys masked. Never throws.
+ * sensitive keys, and what looks like a secret in texts, masked. Never throws.
  */
 import * as Duration from "effect/Duration"
-import { FILTERED, isSensitiveKey } from "./scrub.js"
+import { FILTERED, isSensitiveKey, scrubText } from "./scrub.js"
 
 /** How many levels of objects and lists are kept. @internal */
 export const MAX_DEPTH = 5
@@ -18,7 +18,7 @@ export const MAX_BREADTH = 100
 export const normalize = (value: unknown, depth: number = MAX_DEPTH, breadth: number = MAX_BREADTH): unknown =>
   (depth > 0 ? flat(value, breadth, true) : undefined) ?? new Visit(breadth, true).visit(value, depth)
 
-/** The same for what a user has set on purpose: nothing is masked by its name. @internal */
+/** The same for what a user has set on purpose: nothing is masked. @internal */
 export const normalizeGiven = (value: unknown, depth: number = MAX_DEPTH, breadth: number = MAX_BREADTH): unknown =>
   (depth > 0 ? flat(value, breadth, false) : undefined) ?? new Visit(breadth, false).visit(value, depth)
 
@@ -57,7 +57,9 @@ const flat = (value: unknown, breadth: number, masks: boolean): Record<string, u
       if (++count > breadth || !Object.hasOwn(value, key) || key === "__proto__" || !key.isWellFormed())
         return undefined
       if (property === undefined) continue
-      result[key] = masks && property !== null && isSensitiveKey(key) ? FILTERED : normalizePrimitive(property)
+      if (!masks) result[key] = normalizePrimitive(property)
+      else if (property !== null && isSensitiveKey(key)) result[key] = FILTERED
+      else result[key] = scrubbed(normalizePrimitive(property))
     }
     return result
   } catch {
@@ -79,7 +81,7 @@ class Visit {
   ) {}
 
   visit(value: unknown, depth: number): unknown {
-    if (typeof value !== "object" || value === null) return normalizePrimitive(value)
+    if (typeof value !== "object" || value === null) return this.#text(normalizePrimitive(value))
     try {
       return this.#object(value, depth)
     } catch (error) {
@@ -92,13 +94,17 @@ class Visit {
     if (--this.#budget < 0) return "[MaxSize ~]"
     const plain = isPlain(value)
     const leaf = plain ? undefined : readable(value)
-    if (leaf !== undefined) return leaf
+    if (leaf !== undefined) return this.#text(leaf)
     this.#ancestors.push(value)
     try {
       return plain ? this.#record(value, depth) : this.#container(value, depth)
     } finally {
       this.#ancestors.pop()
     }
+  }
+
+  #text(value: unknown): unknown {
+    return this.masks ? scrubbed(value) : value
   }
 
   #container(value: object, depth: number): unknown {
@@ -257,6 +263,8 @@ const normalizePrimitive = (value: unknown): unknown => {
       return value
   }
 }
+
+const scrubbed = (value: unknown): unknown => (typeof value === "string" ? scrubText(value) : value)
 
 const wellFormed = (text: string): string => (text.isWellFormed() ? text : text.toWellFormed())
 

@@ -1,6 +1,7 @@
 /**
  * What was logged, as one text.
  */
+import { NO_MESSAGE } from "./describe.js"
 import { isError, typeOf, valueOf } from "./exceptions.js"
 import { describeValue } from "./normalize.js"
 
@@ -9,7 +10,7 @@ export const describe = (value: unknown): string => {
   if (typeof value === "string") return value
   if (!isError(value)) return describeValue(value, MAX_LENGTH)
   const message = valueOf(value)
-  return message === "" ? typeOf(value) : `${typeOf(value)}: ${message}`
+  return message === "" || message === NO_MESSAGE ? typeOf(value) : `${typeOf(value)}: ${message}`
 }
 
 /** As Effect's loggers have it: one after the other. @internal */

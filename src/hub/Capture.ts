@@ -141,15 +141,16 @@ export const messageReport = (message: unknown, context: Level | CaptureContext 
 })
 
 /** @internal */
-export const eventReport = (event: Partial<Event>, context: CaptureContext | undefined): Report | undefined =>
-  typeof event === "object" && event !== null
-    ? {
-        event,
-        level: event.level ?? (event.exception === undefined ? "info" : "error"),
-        mechanism: { type: "generic", handled: true },
-        context
-      }
-    : undefined
+export const eventReport = (event: Partial<Event>, context: CaptureContext | undefined): Report => {
+  if (typeof event !== "object" || event === null)
+    throw new TypeError(`an event is an object, not ${describeValue(event)}`)
+  return {
+    event,
+    level: event.level ?? (event.exception === undefined ? "info" : "error"),
+    mechanism: { type: "generic", handled: true },
+    context
+  }
+}
 
 const capture = (report: () => Report | undefined): Effect.Effect<Option.Option<EventId>> =>
   Effect.withFiberRuntime((fiber) => Effect.succeed(Option.fromNullable(attemptCapture(fiber, report))))

@@ -9,6 +9,7 @@ import { addDebugImages } from "../event/debugImages.js"
 import { encodeEvent, normalizeEvent, reduceEvent } from "../event/encode.js"
 import { typeOf, valueOf } from "../event/exceptions.js"
 import { failureOf, identitiesOf, type Leaf, withoutPrimary } from "../event/failure.js"
+import { isLevel, isTimestamp, mendEvent } from "../event/mend.js"
 import { describeValue, normalize } from "../event/normalize.js"
 import { judge, type Verdict } from "../event/policy.js"
 import { FILTERED, scrubText } from "../event/scrub.js"
@@ -35,10 +36,10 @@ import { Outcomes } from "../transport/Outcomes.js"
 import { profiles } from "../transport/profiles.js"
 import type { Spool } from "../transport/Spool.js"
 import { makeSpotlightSender, SPOTLIGHT_PATIENCE_MILLIS } from "../transport/spotlight.js"
-import { openSilently, type Sender, type Transport } from "../transport/Transport.js"
+import { openSilently, type Sender, type Target, type Transport } from "../transport/Transport.js"
 import { Budget, budgetKey, type Spent } from "./budget.js"
 import { FAILED, Logs } from "./Logs.js"
-import type { ResolvedOptions } from "./Options.js"
+import { OptionsError, type ResolvedOptions } from "./Options.js"
 import { type Admission, type Registration, Registry } from "./Registry.js"
 import { deepenStacks } from "./stackDepth.js"
 import { ENVELOPE_HEADERS, targetOf } from "./target.js"
@@ -198,6 +199,7 @@ export class Client implements ScopeOwner {
   }
 
   #addBreadcrumb(breadcrumb: Breadcrumb, hint: BreadcrumbHint, place: Omit<Place, "span">): void {
+    if (!isRecord(breadcrumb)) throw new TypeError(`it is an object, not ${describeValue(breadcrumb)}`)
     const time = place.now / 1000
     const kept =
       this.options.beforeBreadcrumb === undefined
@@ -293,7 +295,7 @@ export class Client implements ScopeOwner {
     const lost = discarded
       .map(({ category, quantity, reason }) => `, ${quantity} ${category} lost (${reason})`)
       .join("")
-    this.debug(`closed: ${sent} envelopes sent${lost}`)
+    this.debug(`closed: ${sent} ${sent === 1 ? "envelope" : "envelopes"} sent${lost}`)
   }
 
   /** What an outgoing trace says about its head. @internal */
@@ -447,6 +449,7 @@ export class Client implements ScopeOwner {
     const final = this.#beforeSend(event, hint)
     if (final === undefined) return this.#drop("before_send", "beforeSend returned null")
     if (isErrorEvent(final, report)) this.#tellOfError(report, state.trail.lineage(), hasEscaped(final))
+    mendEvent(final, Date.now(), (what) => this.debug(`${what}: it was put right`))
     const isSampled = this.#isSampled(final, hint)
     if (!isSampled && this.mirror === undefined) return this.#drop("sample_rate", "it was not sampled")
     const headers = this.#envelopeHeaders(final, state)
@@ -559,17 +562,17 @@ export class Client implements ScopeOwner {
   #beforeSend(event: Event, hint: EventHint): Event | undefined {
     const { beforeSend } = this.options
     if (beforeSend === undefined) return event
-    let reason = "an error"
+    let reason = "threw an error"
     const result = this.#callback(
       "beforeSend",
       () => beforeSend(event, hint),
       FAILED,
-      (error) => (reason = typeOf(error))
+      (error) => (reason = `threw ${typeOf(error)}`)
     )
     if (result === null) return undefined
     if (result !== FAILED && isEvent(result)) return identified(result, event)
     if (result !== FAILED)
-      reason = `nothing, but returned ${(result as unknown) instanceof Promise ? "a promise" : typeof result}`
+      reason = `returned ${(result as unknown) instanceof Promise ? "a promise" : `what is no event: ${typeof result}`}`
     this.debug("beforeSend failed: the event is sent without anything that can hold user data")
     hint.attachments = []
     return reduceEvent(event, "beforeSend", reason)
@@ -650,7 +653,7 @@ export class Client implements ScopeOwner {
 
   #openDelivery(transport: Transport.Service, spool: Spool.Service): Delivery | undefined {
     const target = targetOf(this.options, this.debug)
-    const sender = target === undefined ? this.#openSpotlight() : openSilently(transport, target)
+    const sender = target === undefined ? this.#openSpotlight() : opened(transport, target)
     if (sender === undefined) return undefined
     return new Delivery({
       metrics,
@@ -792,10 +795,10 @@ const isEventId = (id: string | undefined): id is EventId => id !== undefined &&
 const snapshot = (breadcrumb: Breadcrumb, time: number): Breadcrumb => {
   const { category, data, level, message, timestamp, type } = breadcrumb
   const known: Breadcrumb = {
-    timestamp: timestamp ?? time,
+    timestamp: isTimestamp(timestamp) ? timestamp : time,
     type,
     category,
-    level,
+    level: isLevel(level) ? level : undefined,
     message:
       message === undefined || message === null ? message : scrubText(describeValue(message, MAX_MESSAGE_LENGTH)),
     data: data === undefined || data === null ? data : dataOf(data)
@@ -808,6 +811,14 @@ const dataOf = (data: Record<string, unknown>): Record<string, unknown> | undefi
   const copy = normalize(data, 4, 50)
   const isEmpty = typeof copy !== "object" || Object.keys(copy as object).length === 0
   return isEmpty ? undefined : (copy as Record<string, unknown>)
+}
+
+const opened = (transport: Transport.Service, target: Target): Sender => {
+  try {
+    return openSilently(transport, target)
+  } catch (error) {
+    throw new OptionsError({ option: "transport", reason: `could not be opened: ${describeError(error)}` })
+  }
 }
 
 const MAX_MESSAGE_LENGTH = 8192

@@ -31,7 +31,7 @@ import {
   type DsnError,
   isPlainUrl,
   type Options,
-  type OptionsError,
+  OptionsError,
   type ResolvedOptions,
   resolveOptions
 } from "./Options.js"
@@ -136,7 +136,11 @@ export const openHub = (options: Options): Effect.Effect<Hub.Service, DsnError |
     const spool = resolved.spool ?? (yield* Spool)
     const scope = yield* Effect.scope
     const before = yield* FiberRef.get(scopeRef)
-    const client = new Client(resolved, transport, spool)
+    const client = yield* Effect.suspend(() => Effect.succeed(new Client(resolved, transport, spool))).pipe(
+      Effect.catchSomeDefect((defect) =>
+        defect instanceof OptionsError ? Option.some(Effect.fail(defect)) : Option.none()
+      )
+    )
     const hub = makeHub(client, scope)
     // Not `addFinalizer` of Effect: it would undo what the finalizer does to the FiberRefs.
     yield* Scope.addFinalizer(

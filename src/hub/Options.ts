@@ -448,7 +448,7 @@ const resolveCertificates = (given: Options["caCerts"]): ReadonlyArray<string> |
 
 const nearestOption = (name: string): string | undefined => {
   let nearest: string | undefined
-  let least = Math.max(3, Math.ceil(name.length / 2))
+  let least = Math.max(3, Math.ceil(name.length * 0.4))
   for (const known of Object.keys(checks)) {
     const distance = editDistance(name.toLowerCase().replace(/[-_]/g, ""), known.toLowerCase())
     if (distance < least) {

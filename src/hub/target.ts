@@ -56,5 +56,6 @@ const unseen = <A extends object>(headers: A): A => {
     ...headers,
     ...("x-sentry-auth" in headers ? { "x-sentry-auth": "[Filtered]" } : undefined)
   })
-  return Object.defineProperties(headers, { [inspect.custom]: { value: shown }, toJSON: { value: shown } })
+  // On the prototype: `fetch` takes every property of its own for a header, hidden or not.
+  return Object.assign(Object.create({ [inspect.custom]: shown, toJSON: shown }) as A, headers)
 }

@@ -50,10 +50,16 @@ export abstract class ScopeWriter<R> {
   }
 
   addEventProcessor(processor: ScopeData.EventProcessor): R {
-    return this.change((scope) => ScopeData.addProcessor(scope, processor))
+    return this.change((scope) => {
+      if (typeof processor !== "function") throw new TypeError("an event processor is a function")
+      return ScopeData.addProcessor(scope, processor)
+    })
   }
 
   configureScope(context: ScopeData.ScopeContext): R {
-    return this.change((scope) => ScopeData.applyContext(scope, context))
+    return this.change((scope) => {
+      if (typeof context !== "object" || context === null) throw new TypeError("a scope is configured with an object")
+      return ScopeData.applyContext(scope, context)
+    })
   }
 }

@@ -217,6 +217,9 @@ export class Delivery {
     const left = this.#takeWaiting()
     const kept = left.filter(({ stored }) => stored !== undefined).length
     if (left.length > kept) this.#config.debug(`closed with ${left.length - kept} envelopes unsent`)
+    const unanswered = this.#inFlight.filter(({ waiting }) => waiting.stored === undefined)
+    if (unanswered.length > 0)
+      this.#config.debug(`closed before an answer came: ${listed(unanswered.map(({ waiting }) => waiting))}`)
     if (kept > 0) this.#config.debug(`closed with ${kept} envelopes left in the spool`)
     this.#cutOff(() => true)
     clearTimeout(this.#retry)
@@ -414,6 +417,8 @@ export class Delivery {
           () => exit.onWaiting(told)
         )
       )
+      const late = still.filter((_, index) => results?.[index] === undefined)
+      if (late.length > 0) this.#config.debug(`not sent: ${NOT_IN_TIME.reason}: ${listed(late)}`)
       still.forEach((envelope, index) => this.#settle(envelope, results?.[index] ?? NOT_IN_TIME))
     }
   }
@@ -450,7 +455,10 @@ export class Delivery {
 
   #settle(waiting: Waiting, result: SendResult): void {
     if (!isAnswer(result)) {
-      this.#config.debug(`not sent: ${(result as { readonly reason?: string } | undefined)?.reason ?? "no answer"}`)
+      const reason = (result as { readonly reason?: string } | undefined)?.reason ?? "no answer"
+      const fate = waiting.stored === undefined ? "" : ", it stays in the spool"
+      // Of those that the exit comes too early for there may be thousands.
+      if (result !== NOT_IN_TIME) this.#config.debug(`not sent: ${reason}: ${describe(waiting)}${fate}`)
       if (waiting.stored === undefined) {
         waiting.answered?.()
         this.#lose("network_error", waiting)
@@ -712,7 +720,7 @@ class InFlight {
   constructor(readonly waiting: Waiting) {}
 }
 
-const NOT_IN_TIME: SendResult = { _tag: "Failed", reason: "the process ended first" }
+const NOT_IN_TIME: SendResult & { readonly _tag: "Failed" } = { _tag: "Failed", reason: "the process ended first" }
 
 const TOO_LARGE = 413
 const CONCURRENCY = 8
@@ -736,6 +744,14 @@ const reportPart = (discarded: ReadonlyArray<DiscardedEvents>): Part => {
   }
   return frame(item, encodeItem(item))
 }
+
+/** The first few by name. */
+const listed = (waiting: ReadonlyArray<Waiting>): string => {
+  const more = waiting.length - MAX_LISTED
+  return waiting.slice(0, MAX_LISTED).map(describe).join(", ") + (more > 0 ? `, and ${more} more` : "")
+}
+
+const MAX_LISTED = 5
 
 const describe = (waiting: Waiting): string =>
   `${waiting.parts.map((part) => part.type).join(" + ")}${

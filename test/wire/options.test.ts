@@ -252,7 +252,7 @@ describe("beforeSend", () => {
     dist: "7",
     sdk: anEvent({})["sdk"],
     exception: { values: [{ type: "Error", mechanism: GENERIC, stacktrace: { frames: FRAMES } }] },
-    contexts: { faultline: { reduced: `beforeSend threw ${why}` } }
+    contexts: { faultline: { reduced: `beforeSend ${why}` } }
   })
 
   it.scopedLive("has the last word: what it returns is sent", () =>
@@ -298,19 +298,19 @@ describe("beforeSend", () => {
       () => {
         throw new TypeError("u1 is not a function")
       },
-      "TypeError"
+      "threw TypeError"
     ],
     [
       "throws what is no error",
       () => {
         throw "u1"
       },
-      "Error"
+      "threw Error"
     ],
-    ["returns nothing", () => undefined, "nothing, but returned undefined"],
-    ["returns a text", () => "event", "nothing, but returned string"],
-    ["returns a list", () => [], "nothing, but returned object"],
-    ["returns a promise", () => Promise.resolve(null), "nothing, but returned a promise"]
+    ["returns nothing", () => undefined, "returned what is no event: undefined"],
+    ["returns a text", () => "event", "returned what is no event: string"],
+    ["returns a list", () => [], "returned what is no event: object"],
+    ["returns a promise", () => Promise.resolve(null), "returned a promise"]
   ]
   it.scopedLive.each(failures)("that %s leaves nothing of the event that can hold user data", ([, beforeSend, why]) =>
     Effect.gen(function* () {
@@ -326,7 +326,7 @@ describe("beforeSend", () => {
 
   it.scopedLive("that throws leaves of a message only that there was one", () =>
     Effect.gen(function* () {
-      const { exception: _, ...rest } = reduced("TypeError")
+      const { exception: _, ...rest } = reduced("threw TypeError")
       const event = yield* eventOf(Faultline.captureMessage("hello u1"), {
         release: "shop@1",
         dist: "7",
@@ -635,28 +635,48 @@ describe("debug", () => {
 
   const opened = "[faultline] opened for http://<host>/42"
   const cases: ReadonlyArray<
-    readonly [what: string, answer: Parameters<Ingest["answerAll"]>[0], own: Faultline.Options, line: string]
+    readonly [
+      what: string,
+      answer: Parameters<Ingest["answerAll"]>[0],
+      own: Faultline.Options,
+      line: string,
+      closed: string
+    ]
   > = [
-    ["was sent", {}, {}, "sent event <id>"],
+    ["was sent", {}, {}, "sent event <id>", "1 envelope sent"],
     [
       "was refused, and why",
       { status: 400, body: '{"detail":\n"no"}' },
       {},
-      'refused with 400: event <id> ({"detail": "no"})'
+      'refused with 400: event <id> ({"detail": "no"})',
+      "0 envelopes sent, 1 error lost (send_error)"
     ],
     [
       "was refused, in the server's own words",
       { status: 403, headers: { "x-sentry-error": "no such project" } },
       {},
-      "refused with 403: event <id> (no such project)"
+      "refused with 403: event <id> (no such project)",
+      "0 envelopes sent, 1 error lost (send_error)"
     ],
-    ["was not heard", "hangUp", {}, "not sent: ECONNRESET"],
-    ["was dropped", {}, { beforeSend: () => null }, "dropped: beforeSend returned null"]
+    [
+      "was not heard",
+      "hangUp",
+      {},
+      "not sent: ECONNRESET: event <id>",
+      "0 envelopes sent, 1 error lost (network_error)"
+    ],
+    [
+      "was dropped",
+      {},
+      { beforeSend: () => null },
+      "dropped: beforeSend returned null",
+      "0 envelopes sent, 1 error lost (before_send)"
+    ]
   ]
-  it.scopedLive.each(cases)("says what %s", ([, answer, own, line]) =>
+  it.scopedLive.each(cases)("says what %s", ([, answer, own, line, closed]) =>
     Effect.gen(function* () {
       const lines = yield* said(true, answer, { sendClientReports: false, ...own })
-      assert.deepStrictEqual(lines, [opened, `[faultline] ${line}`, "[faultline] closed"])
+      assert.deepStrictEqual(lines, [opened, `[faultline] ${line}`, `[faultline] closed: ${closed}`])
     })
   )
 

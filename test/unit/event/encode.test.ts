@@ -240,7 +240,7 @@ describe("normalizeEvent", () => {
       data: { a: { b: { c: { d: { secret: "[Filtered]" } } } } }
     })
     assert.deepStrictEqual(event.tags, { "auth.method": "saml" })
-    assert.deepStrictEqual(event.user, { id: 1, session: "s" })
+    assert.deepStrictEqual(event.user, { id: 1, session: "[Filtered]" })
     assert.deepStrictEqual(event.modules, { cookie: "0.6.0", jsonwebtoken: "9.0.0", "express-session": "1.0.0" })
   })
 
@@ -310,7 +310,7 @@ describe("reduceEvent", () => {
   })
 
   it("holds nothing that can hold user data, and says so", () => {
-    const reduced = reduceEvent(full, "beforeSend", "TypeError")
+    const reduced = reduceEvent(full, "beforeSend", "threw TypeError")
     assert.notInclude(JSON.stringify(reduced), "SECRET")
     assert.deepStrictEqual(reduced, {
       event_id: full.event_id,
@@ -336,7 +336,7 @@ describe("reduceEvent", () => {
   })
 
   it("without an exception there is a message of ours", () => {
-    const reduced = reduceEvent(eventOf({ message: "SECRET" }), "beforeSend", "Error")
+    const reduced = reduceEvent(eventOf({ message: "SECRET" }), "beforeSend", "threw Error")
     assert.strictEqual(reduced.message, "An event was reduced because beforeSend failed")
   })
 
@@ -358,7 +358,7 @@ describe("reduceEvent", () => {
       const event = eventOf({ release: "r", exception: exception as NonNullable<Event["exception"]> })
       let reduced: Event | undefined
       assert.doesNotThrow(
-        () => (reduced = reduceEvent(event, "beforeSend", "Error")),
+        () => (reduced = reduceEvent(event, "beforeSend", "threw Error")),
         undefined,
         undefined,
         JSON.stringify(exception)
