@@ -19,7 +19,7 @@ import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import type { DiscardReason, ItemType } from "../protocol/Category.js"
 import { headerDsn } from "../protocol/Dsn.js"
 import type { EnvelopeHeaders } from "../protocol/Envelope.js"
-import type { Attachment, Event, EventId, Exception } from "../protocol/Event.js"
+import type { Attachment, Event, EventId, Exception, Mechanism } from "../protocol/Event.js"
 import { makeEventId } from "../protocol/Ids.js"
 import { SDK_NAME, SDK_PACKAGE, SDK_VERSION } from "../protocol/Sdk.js"
 import type { SamplingContext } from "../protocol/Trace.js"
@@ -342,10 +342,10 @@ export class Client implements ScopeOwner {
   #escaped(id: EventId): void {
     const place = this.#amendable.findIndex(({ event }) => event.event_id === id)
     const [kept] = place < 0 ? [] : this.#amendable.splice(place, 1)
-    const isClaimed = kept?.event.exception?.values.some(({ mechanism }) => mechanism?.handled === true)
-    if (kept === undefined || isClaimed !== true || this.delivery?.retract(id) !== true) return
-    for (const { mechanism } of kept.event.exception?.values ?? [])
-      if (mechanism !== undefined) mechanism.handled = false
+    const mechanisms = mechanismsOf(kept?.event)
+    const isClaimed = mechanisms.some(({ handled }) => handled === true)
+    if (kept === undefined || !isClaimed || this.delivery?.retract(id) !== true) return
+    for (const mechanism of mechanisms) mechanism.handled = false
     this.#offerAmended({
       headers: kept.headers,
       items: [this.#eventItem(kept.event), ...kept.attachments],
@@ -425,7 +425,8 @@ export class Client implements ScopeOwner {
     if (spent.suppressed > 0) addSuppressed(event, spent)
     addMachine(event, place.now)
     const seen = place.breadcrumbs ?? breadcrumbsOf(state, place.branch, raised)
-    const breadcrumbs = [...(event.breadcrumbs?.values ?? []), ...seen]
+    const isShown = this.#isShown(integrations, scope.processors)
+    const breadcrumbs = [...(event.breadcrumbs?.values ?? []), ...(isShown ? seen.map(copied) : seen)]
     event.breadcrumbs = { values: breadcrumbs.slice(-this.options.maxBreadcrumbs || breadcrumbs.length) }
     event.sdk = this.#sdk(integrations)
     const hint = this.#hint(report, scope.attachments)
@@ -433,6 +434,13 @@ export class Client implements ScopeOwner {
     if (processed === undefined) return this.#drop("event_processor", "a processor returned null")
     this.#guard("a debug id", () => addDebugImages(processed))
     return this.#sendOff(processed, hint, report, state)
+  }
+
+  /** Whether anyone but the SDK has a look at events. */
+  #isShown(integrations: ReadonlyArray<Registration>, scoped: ReadonlyArray<ScopeData.EventProcessor>): boolean {
+    const { beforeSend, errorSampler } = this.options
+    if (beforeSend !== undefined || errorSampler !== undefined || scoped.length > 0) return true
+    return integrations.some(({ priority }) => priority === "user")
   }
 
   #spend(report: Report, { current, isolation }: ScopeState, now: number): Spent | undefined {
@@ -764,12 +772,15 @@ const MAX_TRACE_LENGTH = 2048
 const isErrorEvent = (event: Event, report: Report): boolean =>
   event.exception !== undefined || (report.event !== undefined && (event.level === "error" || event.level === "fatal"))
 
+const hasEscaped = (event: Event): boolean => mechanismsOf(event).some(({ handled }) => handled === false)
+
 /** Callbacks may have left anything there. */
-const hasEscaped = (event: Event): boolean => {
-  const values: unknown = event.exception?.values
-  return (
-    Array.isArray(values) && (values as Array<Exception | null>).some((value) => value?.mechanism?.handled === false)
-  )
+const mechanismsOf = (event: Event | undefined): Array<Mechanism> => {
+  const values: unknown = event?.exception?.values
+  if (!Array.isArray(values)) return []
+  return (values as Array<Exception | null | undefined>)
+    .map((value) => value?.mechanism)
+    .filter((mechanism) => isRecord(mechanism))
 }
 
 const UNCOUNTED: Spent = { suppressed: 0, since: 0, refund() {} }
@@ -805,6 +816,24 @@ const snapshot = (breadcrumb: Breadcrumb, time: number): Breadcrumb => {
   }
   for (const key in breadcrumb) if (!Object.hasOwn(known, key)) return { ...breadcrumb, ...known }
   return known
+}
+
+/** For those who may change it: the trail keeps what it has, for the next event. */
+const copied = (breadcrumb: Breadcrumb): Breadcrumb => {
+  const { data } = breadcrumb
+  return data === undefined || data === null ? { ...breadcrumb } : { ...breadcrumb, data: recordOf(data) }
+}
+
+/** Of what `normalize` has made. */
+const copyOf = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(copyOf)
+  return typeof value === "object" && value !== null ? recordOf(value as Record<string, unknown>) : value
+}
+
+const recordOf = (record: Record<string, unknown>): Record<string, unknown> => {
+  const copy = { ...record }
+  for (const key of Object.keys(copy)) copy[key] = copyOf(copy[key])
+  return copy
 }
 
 const dataOf = (data: Record<string, unknown>): Record<string, unknown> | undefined => {

@@ -15,8 +15,8 @@ import { ModuleList } from "./modules/ModuleList.js"
  * there. Other items than events (check-ins, client reports) do not have it.
  *
  * The list is made once for the process, a millisecond at a time, from a second after the start or from the first event on,
- * whichever comes first. That event does not wait for it: it has what can be found in 3 milliseconds, which are the direct
- * dependencies at least. Every event gets a copy of its own.
+ * whichever comes first. That event does not wait for it: it has what can be found in 3 milliseconds, or in 16 looks where the disk
+ * is slow, direct dependencies before all others. Every event gets a copy of its own.
  *
  * @since 0.1.0
  * @category layers

@@ -417,6 +417,32 @@ describe("captureEvent of what is hardly an event sends something", () => {
   )
 })
 
+describe("an error that escapes after it was reported as handled", () => {
+  const broken: ReadonlyArray<readonly [exception: unknown]> = [
+    [{}],
+    [null],
+    [7],
+    [{ values: null }],
+    [{ values: {} }],
+    [{ values: [null, 7, {}, { mechanism: null }, { mechanism: 7 }] }]
+  ]
+  it.scopedLive.each(broken)("is one event, though beforeSend has left %j of it", ([exception]) =>
+    Effect.gen(function* () {
+      const ingest = yield* ingestOf(
+        Effect.gen(function* () {
+          const error = boom()
+          const id = yield* Faultline.captureException(error)
+          const again = yield* Faultline.captureException(error, { mechanism: { type: "effect.http", handled: false } })
+          assert.deepStrictEqual(again, id)
+        }).pipe(Effect.provide(Faultline.Dedupe.layer())),
+        { beforeSend: (event) => ({ ...event, exception: exception as never }) }
+      )
+      assert.lengthOf(ingest.allEvents, 1)
+      assert.deepStrictEqual(reportsAt(ingest), [[discarded("event_processor")]])
+    })
+  )
+})
+
 describe("no function fails or throws, whatever it is given", () => {
   const bad: ReadonlyArray<unknown> = [undefined, null, 7, "text", Symbol("s"), [], hostile, unreadable, cyclic()]
 

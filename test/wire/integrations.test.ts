@@ -14,6 +14,7 @@ import {
   boom,
   boomEvent,
   discarded,
+  eventsOf,
   exception,
   flushed,
   hubAt,
@@ -142,6 +143,62 @@ describe("with the default integrations", () => {
       const [event] = processed.ingest.allEvents
       assert.deepStrictEqual(event?.["modules"], expected?.["modules"])
       assert.deepStrictEqual(settle(event as Json), settle(expected as Json))
+    })
+  )
+
+  it.scopedLive("other items than events have no modules: sessions, logs, client reports", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const program = Effect.gen(function* () {
+        yield* Effect.logError("a line")
+        const error = boom()
+        yield* Faultline.captureException(error)
+        yield* Faultline.captureException(error)
+        yield* Faultline.flush("10 seconds")
+      })
+      const integrations = Layer.mergeAll(Faultline.DefaultIntegrations, Faultline.Sessions.layer())
+      yield* program.pipe(
+        Effect.provide(integrations.pipe(Layer.provideMerge(hubAt(ingest, { enableLogs: true, release: "shop@1" })))),
+        Effect.provide(quiet)
+      )
+      const items = ingest.envelopes.flatMap(({ framed }) => framed.items)
+      const types = new Set(items.map(({ headers }) => headers["type"]))
+      for (const type of ["event", "session", "log", "client_report"]) assert.include([...types], type)
+      for (const { headers, json } of items) {
+        const text = JSON.stringify(json)
+        assert.strictEqual(text.includes('"modules"'), headers["type"] === "event", text)
+      }
+    })
+  )
+
+  it.scopedLive("what a processor does to a breadcrumb of an event does not show on the next one", () =>
+    Effect.gen(function* () {
+      const program = Effect.gen(function* () {
+        yield* Faultline.addBreadcrumb({ message: "one", data: { list: [{ a: 1 }] } })
+        yield* Faultline.captureException(boom("1"))
+        yield* Faultline.captureException(boom("2"))
+      })
+      const spoil = (event: Faultline.Event): Faultline.Event => {
+        const breadcrumb = event.breadcrumbs?.values[0] ?? assert.fail("no breadcrumb")
+        assert.deepStrictEqual(breadcrumb.data, { list: [{ a: 1 }] })
+        const [first] = (breadcrumb.data as { list: Array<{ a: number }> }).list
+        Object.assign(first as object, { a: 2 })
+        breadcrumb.message = "spoilt"
+        return event
+      }
+      const own = Faultline.Integration.make("spoils", () => Effect.succeed({ processEvent: spoil }))
+      for (const events of [
+        yield* eventsOf(program, { beforeSend: spoil }),
+        yield* eventsOf(Effect.zipRight(Faultline.addEventProcessor(spoil), program)),
+        yield* eventsOf(Effect.provide(program, own))
+      ]) {
+        assert.deepStrictEqual(
+          events.map(({ breadcrumbs }) =>
+            (breadcrumbs as { values: Array<Json> }).values.map(({ data, message }) => ({ data, message }))
+          ),
+          [1, 2].map(() => [{ data: { list: [{ a: 2 }] }, message: "spoilt" }])
+        )
+      }
     })
   )
 
