@@ -10,8 +10,13 @@ export const rememberOriginals = (copies: ReadonlyArray<StackFrame>, originals: 
 
 /** The exceptions of an event as JSON, as `JSON.stringify` writes them; callbacks may have left anything there. @internal */
 export const stringifyExceptions = (exception: unknown): string | undefined => {
-  if (!hasOnly(exception, "values") || !Array.isArray(exception.values)) return JSON.stringify(exception)
-  return `{"values":[${Array.from(exception.values, (value) => stringifyException(value) ?? "null").join(",")}]}`
+  try {
+    if (!hasOnly(exception, "values") || !Array.isArray(exception.values)) return JSON.stringify(exception)
+    return `{"values":[${Array.from(exception.values, (value) => stringifyException(value) ?? "null").join(",")}]}`
+  } catch {
+    // What throws at a closer look.
+    return JSON.stringify(exception)
+  }
 }
 
 const stringifyException = (exception: Exception | null | undefined): string | undefined => {

@@ -15,6 +15,7 @@ import { originalPosition } from "./sourceMaps.js"
 export class StackParser {
   readonly #frames = new Map<string, StackFrame | undefined>()
   readonly #stacks = new Map<string, Parsed>()
+  readonly #spans = new Map<string, StackFrame>()
   /** Told of every exception that is made of an error with frames: whoever knows more of them may add it. */
   onFrames: ((error: unknown, frames: ReadonlyArray<StackFrame>) => void) | undefined
 
@@ -91,7 +92,19 @@ export class StackParser {
     return frame
   }
 
-  #spanFrame({ location, name }: SpanSite): StackFrame | undefined {
+  #spanFrame(site: SpanSite): StackFrame | undefined {
+    const key = `${site.location ?? ""}\n${site.name}`
+    const known = this.#spans.get(key)
+    if (known !== undefined) return known
+    const frame = this.#makeSpanFrame(site)
+    if (frame !== undefined && key.length <= MAX_LINE_LENGTH && hasTimeToRead()) {
+      if (this.#spans.size >= MAX_SPANS) this.#spans.clear()
+      this.#spans.set(key, frame)
+    }
+    return frame
+  }
+
+  #makeSpanFrame({ location, name }: SpanSite): StackFrame | undefined {
     const stable = name.slice(0, 256).replace(VARYING, "<n>")
     const frame = location === undefined ? { filename: "<span>", in_app: false } : this.frame(`    at ${location}`)
     if (frame === undefined) return undefined
@@ -184,6 +197,7 @@ const MAX_FRAMES = 200
 const MAX_STACKS = 256
 const MAX_STACK_LENGTH = 16_384
 const MAX_REMEMBERED = 4096
+const MAX_SPANS = 1024
 const MAX_LINE_LENGTH = 1024
 
 /** This SDK's own folder: where it runs from source or from a link it is not below a `node_modules`. */

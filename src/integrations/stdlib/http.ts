@@ -45,7 +45,7 @@ const known = new WeakMap<ClientRequest, Outgoing | undefined>()
 
 const noting = (original: Adding["addRequest"], isActive: () => boolean): Adding["addRequest"] =>
   function (request, ...rest) {
-    if (!isActive()) return original.call(this, request, ...rest)
+    if (!isActive() || isOwnAgent(this)) return original.call(this, request, ...rest)
     note(request, undefined, rest[0])
     return carryOn(() => original.call(this, request, ...rest))
   }
@@ -60,15 +60,13 @@ const note = (request: Request, headers?: unknown, options?: unknown): Outgoing 
   if (known.has(request)) return known.get(request)
   try {
     const { agent } = request
-    const outgoing =
-      agent !== undefined && agent !== null && isOwnAgent(agent)
-        ? undefined
-        : Outgoing.start(() => ({
-            method: request.method,
-            origin: `${request.protocol}//${hostOf(request, headers, options)}`,
-            path: request.path,
-            proxy: agent?.proxy instanceof URL ? agent.proxy.href : undefined
-          }))
+    if (agent !== undefined && agent !== null && isOwnAgent(agent)) return undefined
+    const outgoing = Outgoing.start(() => ({
+      method: request.method,
+      origin: `${request.protocol}//${hostOf(request, headers, options)}`,
+      path: request.path,
+      proxy: agent?.proxy instanceof URL ? agent.proxy.href : undefined
+    }))
     known.set(request, outgoing)
     if (outgoing !== undefined) request.on("close", onClose)
     return outgoing

@@ -3,7 +3,7 @@ import * as fc from "effect/FastCheck"
 import { stringifyExceptions } from "../../../src/event/encodedFrames.js"
 import { StackParser } from "../../../src/event/stack.js"
 import type { Exception, StackFrame } from "../../../src/protocol/Event.js"
-import { anyRecipe, build } from "../support/values.js"
+import { anyRecipe, build, leaves, type Recipe } from "../support/values.js"
 
 const parser = new StackParser({ projectRoot: "/srv/app", contextLines: 5, inAppInclude: [], inAppExclude: [] })
 
@@ -104,7 +104,8 @@ describe("stringifyExceptions", () => {
           }
           assert.deepStrictEqual(attempt(parsed), attempt(plain))
         }
-      })
+      }),
+      { examples: Object.keys(leaves).map((leaf): [Recipe] => [{ leaf }]) }
     )
   })
 })
