@@ -28,8 +28,6 @@ describe("defects of @sentry/effect", () => {
     })
   )
 
-  it.todo("E10: also behind a middleware, which hides it from a supervisor")
-
   it.scopedLive("E11: runMain with a typed failure", () => reports("run-main.mjs", ["failure"], 1, ["OutOfStock"]))
 
   it.scopedLive("E11: runMain with a defect", () => reports("run-main.mjs", ["defect"], 1, ["RangeError"]))

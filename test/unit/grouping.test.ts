@@ -113,7 +113,7 @@ const groups: Readonly<Record<string, ReadonlyArray<unknown>>> = {
   ],
   "a file that cannot be written": [
     new StorageError({ message: "cannot write /var/lib/app/a.bin at 2026-11-26T15:51:46.000Z" }),
-    new StorageError({ message: "cannot write /var/lib/app/tmp/x/b.bin at 2027-01-02T01:02:03Z" })
+    new StorageError({ message: "cannot write /var/lib/app/cache/x/b.bin at 2027-01-02T01:02:03Z" })
   ],
   "a host that does not answer": [
     new StorageError({ message: "no answer from 10.0.0.12:9000 (https://s3.example.com/b?x=1)" }),

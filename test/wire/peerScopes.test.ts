@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Faultline from "effect-faultline"
 import { type Event, Threading } from "effect-faultline"
+import * as Http from "effect-faultline/http"
 import { TestHub } from "effect-faultline/testing"
 
 const Monitored = Threading.layer().pipe(Layer.provideMerge(TestHub.layer))
@@ -195,6 +196,22 @@ describe("scopes that the peer mixes up", () => {
       yield* post("/release", "x")
       yield* Effect.forEach(parked, Fiber.join)
       for (const name of ["a", "b", "release"]) assert.deepStrictEqual(yield* eventOf(name), itself(name))
+    }).pipe(Effect.scoped, Effect.provide(Monitored))
+  )
+
+  it.live("E10: a route that dies is reported, also where a middleware has hidden it", () =>
+    Effect.gen(function* () {
+      const { post } = yield* served(
+        HttpRouter.empty.pipe(
+          HttpRouter.post("/die", Effect.die(new RangeError("the route"))),
+          HttpRouter.use(Http.middleware()),
+          HttpRouter.use((app) => Effect.catchAllCause(app, () => HttpServerResponse.empty({ status: 500 })))
+        )
+      )
+      yield* post("/die", "x")
+      const event = yield* TestHub.expectEvent("RangeError")
+      assert.isFalse(event.exception?.values.at(-1)?.mechanism?.handled)
+      assert.lengthOf(yield* TestHub.events, 1)
     }).pipe(Effect.scoped, Effect.provide(Monitored))
   )
 

@@ -16,32 +16,32 @@ vi.mock("node:url", async (original) => ({
 }))
 
 describe("StackParser on Windows", () => {
-  const parser = new StackParser({ projectRoot: "C:\\work\\app", contextLines: 0, inAppInclude: [], inAppExclude: [] })
+  const parser = new StackParser({ projectRoot: "C:\\code\\app", contextLines: 0, inAppInclude: [], inAppExclude: [] })
 
   const lines: ReadonlyArray<readonly [line: string, expected: StackFrame]> = [
     [
-      "load (C:\\work\\app\\src\\a.ts:10:5)",
+      "load (C:\\code\\app\\src\\a.ts:10:5)",
       {
         function: "load",
         filename: "src/a.ts",
-        abs_path: "C:\\work\\app\\src\\a.ts",
+        abs_path: "C:\\code\\app\\src\\a.ts",
         module: "src/a",
         lineno: 10,
         colno: 5,
         in_app: true
       }
     ],
-    ["C:\\work\\app\\src\\a.ts:10:5", { filename: "src/a.ts", lineno: 10, in_app: true }],
-    ["load (file:///C:/work/app/src/with%20space.ts:1:2)", { filename: "src/with space.ts", in_app: true }],
+    ["C:\\code\\app\\src\\a.ts:10:5", { filename: "src/a.ts", lineno: 10, in_app: true }],
+    ["load (file:///C:/code/app/src/with%20space.ts:1:2)", { filename: "src/with space.ts", in_app: true }],
     ["load (D:\\other\\a.ts:1:2)", { filename: "D:/other/a.ts", in_app: true }],
-    ["load (C:\\work\\apple\\a.ts:1:2)", { filename: "C:/work/apple/a.ts" }],
+    ["load (C:\\code\\apple\\a.ts:1:2)", { filename: "C:/code/apple/a.ts" }],
     [
-      "run (C:\\work\\app\\node_modules\\effect\\dist\\esm\\internal\\core.js:1:2)",
+      "run (C:\\code\\app\\node_modules\\effect\\dist\\esm\\internal\\core.js:1:2)",
       { module: "effect/internal/core", in_app: false }
     ],
     ["load (node:fs:1:2)", { filename: "node:fs", in_app: false }],
     [
-      "eval (eval at run (C:\\work\\app\\a.ts:10:5), <anonymous>:1:2)",
+      "eval (eval at run (C:\\code\\app\\a.ts:10:5), <anonymous>:1:2)",
       { function: "eval", filename: "a.ts", lineno: 10, colno: 5 }
     ]
   ]
