@@ -9,6 +9,7 @@ import * as Integration from "../hub/Integration.js"
 import { OptionsError } from "../hub/Options.js"
 import { describeError, writeLine } from "../transport/debug.js"
 import { GRACE_MILLIS } from "../transport/exitSender.js"
+import { SPOTLIGHT_PATIENCE_MILLIS } from "../transport/spotlight.js"
 import { beforeSignals, FATAL } from "./atexit/signals.js"
 
 /**
@@ -166,7 +167,7 @@ class Shutdown {
     const done = (): void => client.settleMirror(ended)
     client.handOver(true)
     // Told once: a report that does not arrive would have the loop go round for it until the time is up.
-    if (delivery.pendingEvents === 0 && this.#reported) return done()
+    if (!delivery.hasPending && this.#reported) return done()
     this.#reported = true
     delivery.sendReport()
     if (delivery.pending === 0) return done()
@@ -211,12 +212,14 @@ class Shutdown {
     this.client.handOver(true)
     // With a listener in the way, Ctrl-C would do nothing until the wait is over.
     if (delivery.pending > 0) process.removeAllListeners("SIGINT")
-    delivery.drainAtExit(this.#remaining, (pending) => this.#announce(pending))
-    this.client.mirror?.drainAtExit(this.#remaining, () => {})
+    atExit(() => delivery.drainAtExit(this.#remaining, (pending) => this.#announce(pending)))
+    // On the developer's own machine, and not at the expense of the server, nor the other way round.
+    this.client.mirror?.drainAtExit(Math.min(SPOTLIGHT_PATIENCE_MILLIS, this.#left), () => {})
   }
 
   get #remaining(): number {
-    return this.#waitingSince === undefined ? this.#left : this.#left - (performance.now() - this.#waitingSince)
+    const waited = this.#waitingSince === undefined ? 0 : performance.now() - this.#waitingSince
+    return this.#left - waited - spentAtExit
   }
 
   #announce(pending: number): void {
@@ -229,5 +232,17 @@ class Shutdown {
       if (result instanceof Promise)
         result.catch((error: unknown) => client.debug(`the callback of atexit failed: ${describeError(error)}`))
     })
+  }
+}
+
+/** For how long the hubs of this process have held up its hard exit: there is one limit, however many they are. */
+let spentAtExit = 0
+
+const atExit = (drain: () => void): void => {
+  const begun = performance.now()
+  try {
+    drain()
+  } finally {
+    spentAtExit += performance.now() - begun
   }
 }

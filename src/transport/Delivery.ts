@@ -11,6 +11,7 @@ import {
 } from "../protocol/Envelope.js"
 import { logBytes } from "../protocol/Log.js"
 import { type Debug, describeError } from "./debug.js"
+import { GRACE_MILLIS } from "./exitSender.js"
 import { Fifo } from "./Fifo.js"
 import type { Metrics } from "./metrics.js"
 import type { Outcomes } from "./Outcomes.js"
@@ -90,7 +91,7 @@ export class Delivery {
   #scheduled = false
   #pumping = false
   #closed = false
-  #exit: { readonly deadline: number; readonly onWaiting: (pending: number) => void } | undefined
+  #exit: AtExit | undefined
 
   /** Set while the network is down: when it is tried again. */
   #retry: NodeJS.Timeout | undefined
@@ -156,10 +157,19 @@ export class Delivery {
     }
   }
 
-  /** Of these, those that hold more than a client report. */
-  get pendingEvents(): number {
+  /** Whether anything but client reports is pending. */
+  get hasPending(): boolean {
     const reports = this.#inFlight.filter(({ waiting }) => isReport(waiting)).length
-    return this.pending - reports - this.#reportsWaiting
+    return this.pending > reports + this.#reportsWaiting
+  }
+
+  /** Of what is pending, the events: logs, sessions and client reports are none. */
+  get pendingEvents(): number {
+    return this.#queue.count(isEvent) + this.#urgent.count(isEvent) + this.#eventsInFlight
+  }
+
+  get #eventsInFlight(): number {
+    return this.#inFlight.filter(({ waiting }) => isEvent(waiting)).length
   }
 
   /** Whether what is offered leaves at once, since nothing asynchronous runs any more. */
@@ -202,6 +212,8 @@ export class Delivery {
   /**
    * From here on nothing asynchronous runs any more: what is pending is sent now, and what is still offered at once, all within
    * `timeoutMillis`.
+   *
+   * @param onWaiting called, maybe often, with the number of events that are not answered yet, when it takes longer than a moment
    */
   drainAtExit(timeoutMillis: number, onWaiting: (pending: number) => void): void {
     this.sendReport()
@@ -386,7 +398,7 @@ export class Delivery {
       this.#inFlight.splice(place, 1)
       if (sender.keepsEnvelope === false) this.#slabs.giveBack(slab)
       this.#settle(waiting, result)
-      this.#pump()
+      if (this.#exit === undefined) this.#pump()
     }
     this.#inFlight.push(inFlight)
     try {
@@ -399,34 +411,82 @@ export class Delivery {
   #drainSync(): void {
     const exit = this.#exit
     if (exit === undefined) return
-    const waiting = [...this.#cutOff(({ sending }) => sending?.handedOver !== true), ...this.#takeWaiting()]
+    const graceEnd = performance.now() + GRACE_MILLIS
+    // What was handed over is not sent twice: most servers would take it for two.
+    do this.#sendSync(exit, [...this.#cutOff((inFlight) => !this.#isAwaited(inFlight)), ...this.#takeWaiting()])
+    while (this.#awaitAnswers(exit, graceEnd))
+  }
+
+  #sendSync(exit: AtExit, waiting: ReadonlyArray<Waiting>): void {
     const allowed = waiting
       .filter(({ stored }, index) => stored === undefined || index < MAX_AT_EXIT)
       .map((envelope) => this.#load(envelope))
       .map((envelope) => (envelope === undefined ? undefined : this.#withoutLimited(envelope)))
       .filter((envelope) => envelope !== undefined)
-    const told = allowed.filter((envelope) => !isReport(envelope)).length
+    let left = allowed.filter(isEvent).length
     for (const batch of batches(allowed)) {
       // What the answers to the batch before have forbidden stays behind.
       const still = batch.map((envelope) => this.#withoutLimited(envelope)).filter((envelope) => envelope !== undefined)
-      if (still.length === 0) continue
-      const results = this.#guard("sendSync", () =>
-        this.#config.sender.sendSync?.(
-          still.map((envelope) => bytesOf(envelope)),
-          exit.deadline - performance.now(),
-          () => exit.onWaiting(told)
+      if (still.length > 0) {
+        const results = this.#guard("sendSync", () =>
+          this.#config.sender.sendSync?.(
+            still.map((envelope) => bytesOf(envelope)),
+            exit.deadline - performance.now(),
+            () => {
+              this.#pollAll()
+              exit.onWaiting(left + this.#eventsInFlight)
+            }
+          )
         )
-      )
-      const late = still.filter((_, index) => results?.[index] === undefined)
-      if (late.length > 0) this.#config.debug(`not sent: ${NOT_IN_TIME.reason}: ${listed(late)}`)
-      still.forEach((envelope, index) => this.#settle(envelope, results?.[index] ?? NOT_IN_TIME))
+        this.#settleAll(still, results ?? [])
+      }
+      left -= batch.filter(isEvent).length
     }
   }
 
-  /** Stops what is on its way and returns it, for it to be sent otherwise. What is not cut off is on its own from here on. */
+  #isAwaited({ isLost, sending }: InFlight): boolean {
+    return !isLost && sending?.handedOver === true
+  }
+
+  /** Waits for the answers to what was handed over. `true`: some of it has to be sent again after all. */
+  #awaitAnswers(exit: AtExit, graceEnd: number): boolean {
+    const askable = this.#inFlight.splice(0).filter(({ sending }) => sending?.poll !== undefined)
+    this.#inFlight.push(...askable)
+    for (;;) {
+      this.#pollAll()
+      if (this.#inFlight.some(({ isLost }) => isLost)) return true
+      if (this.#inFlight.length === 0) return false
+      const now = performance.now()
+      if (now >= exit.deadline) break
+      if (now >= graceEnd) exit.onWaiting(this.#eventsInFlight)
+      Atomics.wait(NOTHING, 0, 0, Math.min(POLL_MILLIS, exit.deadline - now))
+    }
+    this.#settleAll(
+      this.#inFlight.splice(0).map(({ waiting }) => waiting),
+      []
+    )
+    return false
+  }
+
+  #settleAll(sent: ReadonlyArray<Waiting>, results: ReadonlyArray<SendResult | undefined>): void {
+    const late = sent.filter((_, index) => results[index] === undefined)
+    if (late.length > 0) this.#config.debug(`not sent: ${NOT_IN_TIME.reason}: ${listed(late)}`)
+    sent.forEach((envelope, index) => this.#settle(envelope, results[index] ?? NOT_IN_TIME))
+  }
+
+  #pollAll(): void {
+    for (const inFlight of Array.from(this.#inFlight)) {
+      const { sending } = inFlight
+      if (this.#guard("poll", () => sending?.poll?.() ?? true) !== true) inFlight.isLost = true
+    }
+  }
+
+  /** Stops what is on its way and returns it, for it to be sent otherwise. */
   #cutOff(which: (inFlight: InFlight) => boolean): ReadonlyArray<Waiting> {
     // Forgotten first: being cut off here is not what became of them.
-    const chosen = this.#inFlight.splice(0).filter(which)
+    const all = this.#inFlight.splice(0)
+    const chosen = all.filter(which)
+    this.#inFlight.push(...all.filter((inFlight) => !chosen.includes(inFlight)))
     for (const { sending } of chosen) this.#guard("abort", () => sending?.abort())
     return chosen.map(({ waiting }) => waiting)
   }
@@ -714,8 +774,26 @@ const storedBytesOf = (waiting: Waiting): Uint8Array => {
   return write(waiting, header, Buffer.allocUnsafe(lengthOfAll(waiting, header)))
 }
 
+/** An event is what a program would miss. What is on disk alone counts as one: most of it is, and looking takes time. */
+const isEvent = ({ parts }: Waiting): boolean => parts.length === 0 || parts.some(({ type }) => !NO_EVENTS.has(type))
+
+const NO_EVENTS: ReadonlySet<ItemType> = new Set<ItemType>([
+  "client_report",
+  "log",
+  "session",
+  "sessions",
+  "attachment"
+])
+
+interface AtExit {
+  readonly deadline: number
+  readonly onWaiting: (pending: number) => void
+}
+
 class InFlight {
   sending: Sending | undefined
+  /** No answer to it can be heard any more. */
+  isLost = false
 
   constructor(readonly waiting: Waiting) {}
 }
@@ -724,6 +802,9 @@ const NOT_IN_TIME: SendResult & { readonly _tag: "Failed" } = { _tag: "Failed", 
 
 const TOO_LARGE = 413
 const CONCURRENCY = 8
+/** How often answers are looked for while this thread waits for nothing else. */
+const POLL_MILLIS = 5
+const NOTHING = new Int32Array(new SharedArrayBuffer(4))
 /** Where the answers come at once: the program has its turn in between. */
 const MAX_STRETCH_MILLIS = 20
 const PACK_ABOVE_BYTES = 1024 * 1024

@@ -44,6 +44,12 @@ export class Fifo<A> {
     return index < 0 ? undefined : this.#items.splice(index, 1)[0]
   }
 
+  count(matches: (item: A) => boolean): number {
+    let count = 0
+    for (let index = this.#head; index < this.#items.length; index++) if (matches(this.#items[index] as A)) count++
+    return count
+  }
+
   takeAll(): Array<A> {
     const items = this.#items.slice(this.#head) as Array<A>
     this.#items = []

@@ -67,8 +67,17 @@ export type SendResult =
  * @category models
  */
 export interface Sending {
-  /** Whether every byte was given to the operating system: it will then arrive even if the process ends now. */
+  /**
+   * Whether every byte was given to the operating system. When the process exits, nothing asynchronous runs any more: what was not
+   * handed over is cut off and sent by `sendSync`; for the answer to what was, `poll` is asked.
+   */
   readonly handedOver: boolean
+  /**
+   * Looks, without waiting, whether the answer has come, and calls `done` if so. `false`: it cannot be known that way, or the
+   * connection is lost, and the envelope has to be sent again. Without `poll`, what was handed over is taken to arrive even if the
+   * process ends now.
+   */
+  readonly poll?: (() => boolean) | undefined
   readonly abort: () => void
 }
 

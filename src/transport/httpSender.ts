@@ -6,6 +6,7 @@ import * as http from "node:http"
 import type { Duplex } from "node:stream"
 import { sendAtExit } from "./exitSender.js"
 import { markOwnAgent } from "./ownAgents.js"
+import { readNow } from "./readNow.js"
 import { type Route, routeTo, type Tunnel } from "./route.js"
 import type { Endpoint, Sender, Sending, SendResult } from "./Transport.js"
 
@@ -26,9 +27,11 @@ export const makeHttpSender = (endpoint: Endpoint, timeoutMillis: number = REQUE
   const options = { method: "POST", agent, host, port, path, ...trust(ca) }
   // A closure, and no field: what shows an object to people is not to show the key.
   const post: Post = (more) => client.request({ ...options, headers: { ...headers, ...more } })
+  // What a secure proxy passes on is encrypted twice, and only the outer layer could be fed by hand.
+  const canPoll = route.tunnel?.isSecure !== true
   return {
     keepsEnvelope: false,
-    send: (envelope, done) => new HttpSending(post, timeoutMillis, envelope, done),
+    send: (envelope, done) => new HttpSending(post, timeoutMillis, canPoll, envelope, done),
     sendSync: (envelopes, limitMillis, onWaiting) => sendAtExit(route, envelopes, limitMillis, onWaiting),
     close() {
       giveUp()
@@ -98,14 +101,17 @@ type Connecting = Omit<http.Agent, "createConnection"> & {
 }
 
 class HttpSending implements Sending {
-  handedOver = false
   #request: http.ClientRequest | undefined
+  /** Tells what the server has answered, even if it has not said all of it. */
+  #answer: (() => void) | undefined
+  #isRetry = false
   #done: ((result: SendResult) => void) | undefined
   readonly #deadline: NodeJS.Timeout
 
   constructor(
     readonly post: Post,
     timeoutMillis: number,
+    readonly canPoll: boolean,
     envelope: Uint8Array,
     done: (result: SendResult) => void
   ) {
@@ -122,19 +128,45 @@ class HttpSending implements Sending {
     } else this.#attempt(envelope, {})
   }
 
+  get handedOver(): boolean {
+    const { socket = null, writableFinished = false } = this.#request ?? {}
+    return writableFinished && socket !== null && !socket.connecting && socket.writableLength === 0
+  }
+
+  poll(): boolean {
+    while (this.#done !== undefined) {
+      if (this.#answer !== undefined) {
+        this.#answer()
+        return true
+      }
+      const socket = this.#request?.socket
+      const found = this.canPoll && socket !== null && socket !== undefined ? readNow(socket) : "unreadable"
+      if (found === "unreadable") return false
+      if (found === "nothing") return true
+      if (found === "ended") {
+        if (this.#isWorthRetry) return false
+        this.#finish({ _tag: "Failed", reason: "the connection was closed" }, true)
+      }
+    }
+    return true
+  }
+
   abort(): void {
     this.#finish({ _tag: "Failed", reason: "aborted" }, true)
   }
 
+  /** The server may close an idle connection at the very moment it is used again: that is not its answer. */
+  get #isWorthRetry(): boolean {
+    return this.#request?.reusedSocket === true && !this.#isRetry
+  }
+
   #attempt(body: Uint8Array, extraHeaders: Record<string, string>, isRetry = false): void {
     if (this.#done === undefined) return
+    this.#isRetry = isRetry
     try {
       const request = this.post({ ...extraHeaders, "content-length": String(body.byteLength) })
       this.#request = request
       request.on("socket", (socket) => socket.unref())
-      request.on("finish", () => {
-        this.handedOver = request.socket?.connecting === false && request.socket.writableLength === 0
-      })
       let isAnswered = false
       request.on("response", (response) => {
         isAnswered = true
@@ -150,8 +182,7 @@ class HttpSending implements Sending {
         if (++hints > MAX_HINTS) request.destroy(new Error("no end of provisional answers"))
       })
       request.on("error", (error: NodeJS.ErrnoException) => {
-        // The server may close an idle connection at the very moment it is used again: that is not its answer.
-        if (request.reusedSocket && error.code === "ECONNRESET" && !isRetry) this.#attempt(body, extraHeaders, true)
+        if (error.code === "ECONNRESET" && this.#isWorthRetry) this.#attempt(body, extraHeaders, true)
         else this.#finish({ _tag: "Failed", reason: error.code ?? error.message })
       })
       request.end(body)
@@ -177,6 +208,7 @@ class HttpSending implements Sending {
         retryAfter: response.headers["retry-after"],
         detail: single(response.headers["x-sentry-error"]) ?? detail
       })
+    this.#answer = answer
     response.on("end", answer)
     response.on("close", answer)
     response.on("error", answer)

@@ -59,6 +59,7 @@ export const makeSpotlightSender = (url: string, headers: Readonly<Record<string
         get handedOver() {
           return sending.handedOver
         },
+        poll: () => sending.poll?.() ?? true,
         abort() {
           isAborted = true
           sending.abort()

@@ -18,7 +18,6 @@ import {
   type RunOptions,
   receiver,
   run,
-  start,
   waitingLines
 } from "./support.js"
 
@@ -234,20 +233,6 @@ describe("hard exit, with a slow server", () => {
       })
     )
   }
-
-  it.scopedLive("exit: what the system has taken over is neither waited for nor sent again", () =>
-    Effect.gen(function* () {
-      const server = yield* receiver("never")
-      const child = yield* start("hard-exit.mjs", ["exit when told", "2"], { to: server })
-      yield* server.received(2)
-      child.tell("exit")
-      const ended = yield* child.ended
-      assertEvents(ended, yield* server.events, messages(2))
-      assert.strictEqual(ended.code, 7)
-      assert.strictEqual(ended.stderr, "")
-      assert.isBelow(ended.millisSince("told"), MARGIN_MILLIS)
-    })
-  )
 })
 
 const limited = (to: Receiver, shutdownTimeout: number): RunOptions => ({ to, options: { shutdownTimeout } })

@@ -31,3 +31,27 @@ describe("logs at the end of a program", () => {
     })
   )
 })
+
+describe("logs that nobody answers, at the end of a program", () => {
+  for (const [way, code] of [
+    ["natural end", 0],
+    ["process.exit", 7]
+  ] as const) {
+    it.scopedLive(`${way}: they are waited for, but only events are counted as pending`, () =>
+      Effect.gen(function* () {
+        const server = yield* receiver("never")
+        const more = { to: server, options: { enableLogs: true, shutdownTimeout: 400 } }
+        const [events, alone] = yield* Effect.all(
+          [run("at-exit.mjs", [way, "2", "callback", "logs"], more), run("at-exit.mjs", [way, "0", "logs"], more)],
+          { concurrency: 2 }
+        )
+        assert.include(events.stdout, "callback 2 0.4\n")
+        assert.notInclude(alone.stderr, "pending")
+        for (const ended of [events, alone]) {
+          assert.isAtLeast(ended.millisSince("ending"), 350)
+          assert.strictEqual(ended.code, code)
+        }
+      })
+    )
+  }
+})

@@ -14,6 +14,7 @@ export const failed: SendResult = { _tag: "Failed", reason: "ECONNREFUSED" }
 export class Arrival implements Sending {
   readonly envelope: ParsedEnvelope
   handedOver = false
+  poll: (() => boolean) | undefined
   aborted = false
   result: SendResult | undefined
 

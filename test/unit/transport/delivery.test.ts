@@ -7,7 +7,7 @@ import { type DiscardedEvents, Outcomes } from "../../../src/transport/Outcomes.
 import { profiles } from "../../../src/transport/profiles.js"
 import type { Sender, SendResult } from "../../../src/transport/Transport.js"
 import { monotonicClock } from "../support/clock.js"
-import { answered, failed, Server } from "../support/server.js"
+import { type Arrival, answered, failed, Server } from "../support/server.js"
 
 const eventItem = (size = 0): CountedItem => ({
   headers: { type: "event" },
@@ -23,6 +23,12 @@ const attachmentItem = (size: number): CountedItem => ({
   quantity: Math.max(1, size)
 })
 
+const logItem: CountedItem = {
+  headers: { type: "log", item_count: 1, content_type: "application/vnd.sentry.items.log+json" },
+  payload: '{"items":[{}]}',
+  category: "log_item",
+  quantity: 1
+}
 const sessionItem: CountedItem = { headers: { type: "session" }, payload: "{}", category: "session", quantity: 1 }
 
 const outgoing = (id: string, items: ReadonlyArray<CountedItem> = [eventItem()], urgent = false): Outgoing => ({
@@ -674,6 +680,18 @@ describe("Delivery", () => {
     })
   })
 
+  it("pendingEvents leaves out logs, sessions and reports, wherever they are", () => {
+    const { delivery, outcomes, pump } = setUp()
+    outcomes.record("before_send", "error")
+    delivery.sendReport()
+    delivery.offer(outgoing("log", [logItem]))
+    delivery.offer(outgoing("session", [sessionItem], true))
+    offerAll(delivery, "a")
+    assert.deepStrictEqual([delivery.pending, delivery.pendingEvents, delivery.hasPending], [4, 1, true])
+    pump()
+    assert.deepStrictEqual([delivery.pending, delivery.pendingEvents, delivery.hasPending], [4, 1, true])
+  })
+
   it("pendingEvents leaves out what is nothing but a report", () => {
     const { delivery, outcomes, pump, server } = setUp()
     assert.strictEqual(delivery.pendingEvents, 0)
@@ -758,7 +776,7 @@ describe("Delivery", () => {
       })
     })
 
-    it("what was handed over already is neither cut off nor sent twice", () => {
+    it("what was handed over, to a sender that cannot be asked, is neither cut off, sent twice nor waited for", () => {
       const { delivery, pump, server } = setUp()
       offerAll(delivery, "a", "b")
       pump()
@@ -766,6 +784,79 @@ describe("Delivery", () => {
       delivery.drainAtExit(500, () => {})
       assert.deepStrictEqual(server.exits[0]?.ids, ["b"])
       assert.isFalse(server.arrivals[0]?.aborted)
+      assert.deepStrictEqual(delivery.stats.discarded, [])
+    })
+
+    const handOver = (arrival: Arrival, poll: () => boolean): void => {
+      arrival.handedOver = true
+      arrival.poll = poll
+    }
+
+    it("what was handed over is asked for until it is answered, and counts as sent", () => {
+      const { delivery, pump, server } = setUp()
+      offerAll(delivery, "a", "b")
+      pump()
+      const [a, b] = server.arrivals as [Arrival, Arrival]
+      let asked = 0
+      handOver(a, () => {
+        if (++asked === 3) a.answer(answered(200))
+        return true
+      })
+      handOver(b, () => {
+        if (asked === 2) b.answer(answered(200))
+        return true
+      })
+      delivery.drainAtExit(60_000, () => {})
+      assert.deepStrictEqual([asked, delivery.stats.sent, delivery.pending], [3, 2, 0])
+      assert.deepStrictEqual(server.exits, [])
+      assert.deepStrictEqual([a.aborted, b.aborted], [false, false])
+    })
+
+    it("what was handed over and is not answered in time is counted as lost", () => {
+      const { delivery, pump, server } = setUp()
+      offerAll(delivery, "a")
+      pump()
+      handOver(server.arrivals[0]!, () => true)
+      const waited: Array<number> = []
+      delivery.drainAtExit(150, (pending) => waited.push(pending))
+      assert.strictEqual(delivery.pending, 0)
+      assert.deepStrictEqual(new Set(waited), new Set([1]))
+      assert.deepStrictEqual(delivery.stats.discarded, [lost("network_error", "error")])
+    })
+
+    it("what was handed over over a connection that is lost is sent again; a sender that throws when it is asked, too", () => {
+      const { delivery, pump, server } = setUp()
+      offerAll(delivery, "a", "b", "c")
+      pump()
+      handOver(server.arrivals[0]!, () => false)
+      handOver(server.arrivals[1]!, () => {
+        throw new Error("asked")
+      })
+      delivery.drainAtExit(60_000, () => {})
+      assert.deepStrictEqual(
+        server.exits.map(({ ids }) => ids),
+        [["c"], ["a", "b"]]
+      )
+      assert.strictEqual(delivery.stats.sent, 3)
+      assert.deepStrictEqual(delivery.stats.discarded, [])
+    })
+
+    it("the number that is told leaves out what was answered meanwhile", () => {
+      const { delivery, pump, server } = setUp()
+      offerAll(delivery, "a", "b", "c")
+      pump()
+      const [a, b] = server.arrivals as [Arrival, Arrival]
+      handOver(a, () => {
+        a.answer(answered(200))
+        return true
+      })
+      handOver(b, () => {
+        if (server.exits.length > 0 && waited.length > 0) b.answer(answered(200))
+        return true
+      })
+      const waited: Array<number> = []
+      delivery.drainAtExit(60_000, (pending) => waited.push(pending))
+      assert.deepStrictEqual(waited, [2])
     })
 
     it("nothing pending: nothing is sent", () => {
