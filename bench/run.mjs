@@ -4,7 +4,7 @@ import { takeSample } from "./lib/spawn.mjs"
 import { compare } from "./lib/stats.mjs"
 import { table } from "./lib/table.mjs"
 
-const CASES = ["import", "facade", "fiber", "errors", "cause", "fork", "heap", "server", "log", "exit", "burst"]
+const CASES = ["import", "facade", "fiber", "errors", "fork", "heap", "server", "log", "exit", "burst"]
 
 const { values: options } = parseArgs({
   options: {

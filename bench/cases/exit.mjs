@@ -6,7 +6,7 @@ import { median } from "../lib/stats.mjs"
 const TIMES = 7
 
 export const title =
-  "Exit with an empty queue: from the last line of a program to its end, on top of one without an SDK"
+  "Exit with an empty queue: from the last line of a program to its end, on top of one that loads Effect"
 
 export const samples = {
   bare: () => measure("none"),

@@ -3,6 +3,9 @@ import { writeSync } from "node:fs"
 import { openFaultline, openSentry, overNetwork } from "./sdks.mjs"
 
 const [sdk, how] = process.argv.slice(2)
+// What both need of Effect is taken down at the exit of any program of Effect.
+if (sdk !== "sentry")
+  await Promise.all(["Effect", "Layer", "Logger", "Runtime"].map((name) => import(`effect/${name}`)))
 if (sdk === "faultline") await openFaultline(overNetwork)
 if (sdk === "sentry") await openSentry(overNetwork)
 
