@@ -76,10 +76,12 @@ export const scrubArguments = (args: ReadonlyArray<string>): Array<string> => {
   let maskNext = false
   for (const arg of args) {
     const flag = /^--?([^=]+)(=?)/.exec(arg)
-    // A secret may begin like a flag.
-    if (flag === null || (maskNext && !FLAG.test(arg))) {
-      scrubbed.push(maskNext ? FILTERED : scrubText(arg))
-      maskNext = false
+    if (maskNext && !FLAG.test(arg)) {
+      scrubbed.push(FILTERED)
+      // It may have been a flag after all.
+      maskNext = flag !== null && flag[2] !== "=" && isSensitiveKey(flag[1] as string)
+    } else if (flag === null) {
+      scrubbed.push(scrubText(arg))
     } else if (flag[2] === "=") {
       scrubbed.push(isSensitiveKey(flag[1] as string) ? `${flag[0]}${FILTERED}` : scrubText(arg))
       maskNext = false
@@ -91,7 +93,8 @@ export const scrubArguments = (args: ReadonlyArray<string>): Array<string> => {
   return scrubbed
 }
 
-const FLAG = /^(?:--|--?[A-Za-z][\w.-]*(?:=.*)?)$/s
+/** What is a flag beyond doubt: a secret may begin with a dash. */
+const FLAG = /^--(?:[A-Za-z][\w.-]*(?:=.*)?)?$/s
 
 /** Of messages of Effect's schemas: up to the next branch of the tree that they draw, or to the end. */
 const withoutActual = (text: string): string => {

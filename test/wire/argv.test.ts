@@ -87,6 +87,8 @@ describe("argv", () => {
         "--api-key=s3cret",
         "--url",
         "http://u:s3cret@h/",
+        "--password",
+        "-Hunter2",
         "-v",
         "--",
         "file"
@@ -98,6 +100,8 @@ describe("argv", () => {
         "--api-key=[Filtered]",
         "--url",
         "http://[Filtered]:[Filtered]@h/",
+        "--password",
+        "[Filtered]",
         "-v",
         "--",
         "file"

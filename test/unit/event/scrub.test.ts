@@ -344,6 +344,22 @@ describe("scrubArguments", () => {
       ["--token", "--name", "y"],
       ["--token", "--name", "y"]
     ],
+    [
+      ["--password", "-Hunter2", "-v", "--pin", "-v", "x"],
+      ["--password", "[Filtered]", "-v", "--pin", "[Filtered]", "x"]
+    ],
+    [
+      ["--password", "-Secret1"],
+      ["--password", "[Filtered]"]
+    ],
+    [
+      ["--password", "-secret=1", "y"],
+      ["--password", "[Filtered]", "y"]
+    ],
+    [
+      ["--auth", "-token", "x", "y"],
+      ["--auth", "[Filtered]", "[Filtered]", "y"]
+    ],
     [["--token"], ["--token"]],
     [
       ["--token", ""],
