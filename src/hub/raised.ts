@@ -1,6 +1,7 @@
 /**
  * Where errors are seen to leave a span or a fiber, so that they remember what held there.
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import { liveServices } from "effect/DefaultServices"
 import type * as Exit from "effect/Exit"
@@ -14,13 +15,26 @@ import { patchMethod, refCounted } from "./patch.js"
 import { clientOf } from "./report.js"
 
 /** A fiber has failed, or hands over as its value that what it did has. @internal */
-export const rememberEnd = ({ cause }: Exit.Failure<unknown, unknown>, fiber: AnyFiber): void => {
+export const rememberEnd = (exit: Exit.Failure<unknown, unknown>, fiber: AnyFiber): void => {
+  const cause = causeOf(exit)
   const state = stateOf(fiber)
   const branch = branchOf(fiber, state)
   clientOf(state)?.attempt("an error", () =>
     remember(cause, { state, branch, span: fiber.currentSpan }, (memory) => memory.moment > branch.begun)
   )
 }
+
+const causeOf = (exit: Exit.Failure<unknown, unknown>): Cause.Cause<unknown> => {
+  looking = true
+  const { cause } = exit
+  looking = false
+  return cause
+}
+
+let looking = false
+
+/** Whether it is we who look at an exit right now, not the program. @internal */
+export const isLooking = (): boolean => looking
 
 /**
  * From now on, until the hub closes, errors remember what held where they leave a span. Effect's own spans are known; those of

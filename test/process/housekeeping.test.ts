@@ -97,6 +97,8 @@ describe("what is installed in the process", () => {
     ],
     threading: [
       "Fiber.await",
+      "Fiber.interruptAsFork",
+      "Fiber.poll",
       "channel worker_threads",
       "on beforeExit",
       "on exit",

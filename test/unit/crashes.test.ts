@@ -29,6 +29,11 @@ const slow = Effect.sleep(5000)
 /** Until everything that was started has run: nothing here takes longer than failLater. */
 const settled = Effect.sleep(40)
 
+/** Runs until it is interrupted, and then dies. */
+const diesInterrupted = Effect.forkDaemon(
+  Effect.onInterrupt(Effect.never, () => Effect.zipRight(Effect.sleep(1), Effect.dieMessage("no")))
+).pipe(Effect.tap(() => Effect.sleep(1)))
+
 const CRASHES: ReadonlyArray<Case> = [
   ["fork", Effect.fork(failSoon)],
   ["fork, and it dies", Effect.fork(Effect.zipRight(Effect.sleep(1), Effect.dieMessage("no")))],
@@ -68,6 +73,36 @@ const CRASHES: ReadonlyArray<Case> = [
       Effect.tap(() => Effect.sleep(1)),
       Effect.flatMap((fiber) => Effect.sync(() => fiber.unsafeInterruptAsFork(fiber.id())))
     )
+  ],
+  ["a finalizer that dies after Fiber.interruptFork", Effect.flatMap(diesInterrupted, Fiber.interruptFork)],
+  [
+    "a finalizer that dies after an interruption in a fiber that nobody looks at",
+    Effect.flatMap(diesInterrupted, (fiber) => Effect.forkDaemon(Fiber.interrupt(fiber)))
+  ],
+  [
+    "a finalizer that dies after Fiber.interruptFork, twice",
+    Effect.flatMap(diesInterrupted, (fiber) =>
+      Effect.zipRight(Fiber.interruptFork(fiber), Effect.zipRight(Fiber.interruptFork(fiber), Effect.sleep(5)))
+    )
+  ],
+  [
+    "Fiber.interruptFork once it has failed",
+    Effect.flatMap(Effect.tap(Effect.fork(fail), Effect.sleep(5)), Fiber.interruptFork)
+  ],
+  ["polled before it has failed", Effect.flatMap(Effect.forkDaemon(failLater), Fiber.poll)],
+  [
+    "runFork with a signal",
+    Effect.map(Effect.runtime(), (runtime) => Runtime.runFork(runtime)(failSoon, { immediate: false }))
+  ],
+  [
+    "runFork in a scope",
+    Effect.map(Effect.all([Effect.runtime(), Effect.scope]), ([runtime, scope]) =>
+      Runtime.runFork(runtime)(failSoon, { scope })
+    )
+  ],
+  [
+    "forkWithErrorHandler of what dies",
+    Effect.forkWithErrorHandler(Effect.zipRight(Effect.sleep(1), Effect.die("no")), () => Effect.void)
   ]
 ]
 
@@ -193,6 +228,49 @@ const NONE: ReadonlyArray<Case> = [
     "an observer of one's own",
     Effect.flatMap(Effect.fork(failSoon), (fiber) =>
       Effect.async<void>((resume) => fiber.addObserver((_exit) => resume(Effect.void)))
+    )
+  ],
+  [
+    "an observer of one's own that does not take the exit",
+    Effect.flatMap(Effect.fork(failSoon), (fiber) =>
+      Effect.async<void>((resume) => fiber.addObserver(() => resume(Effect.void)))
+    )
+  ],
+  [
+    "an observer of one's own that does not take the exit, of a daemon in a scope",
+    Effect.flatMap(Effect.forkScoped(failSoon), (fiber) =>
+      Effect.async<void>((resume) => fiber.addObserver(() => resume(Effect.void)))
+    )
+  ],
+  [
+    "an observer of one's own that does not take the exit, once it has failed",
+    Effect.flatMap(Effect.runtime(), (runtime) =>
+      Effect.sync(() => Runtime.runFork(runtime)(fail).addObserver(() => {}))
+    )
+  ],
+  [
+    "polled, and seen to have failed",
+    Effect.fork(fail).pipe(Effect.tap(Effect.sleep(5)), Effect.flatMap(Fiber.poll), Effect.map(Option.isSome))
+  ],
+  ["a finalizer that dies after Fiber.interrupt", Effect.flatMap(diesInterrupted, Fiber.interrupt)],
+  [
+    "a finalizer that dies after an interruption that is joined",
+    Effect.flatMap(diesInterrupted, (fiber) => Effect.flatMap(Effect.forkDaemon(Fiber.interrupt(fiber)), Fiber.join))
+  ],
+  [
+    "a finalizer that dies after an interruption that is joined later",
+    Effect.flatMap(diesInterrupted, (fiber) =>
+      Effect.fork(Fiber.interrupt(fiber)).pipe(Effect.tap(Effect.sleep(10)), Effect.flatMap(Fiber.join))
+    )
+  ],
+  [
+    "a finalizer that dies after an interruption that a promise tells of",
+    Effect.flatMap(diesInterrupted, (fiber) => Effect.promise(() => Effect.runPromise(Fiber.interrupt(fiber))))
+  ],
+  [
+    "a finalizer that dies after Fiber.interruptFork, joined",
+    Effect.flatMap(diesInterrupted, (fiber) =>
+      Effect.zipRight(Fiber.interruptFork(fiber), Effect.exit(Fiber.join(fiber)))
     )
   ],
   [

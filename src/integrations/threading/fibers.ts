@@ -9,10 +9,13 @@ import * as FiberMap from "effect/FiberMap"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
+import * as Supervisor from "effect/Supervisor"
 import { responseStatus } from "../../event/failure.js"
-import { refCounted } from "../../hub/patch.js"
-import type { AnyFiber } from "../../scope/fiber.js"
+import { installAll, patchMethod, refCounted } from "../../hub/patch.js"
+import { isLooking } from "../../hub/raised.js"
+import { type AnyFiber, currentFiber } from "../../scope/fiber.js"
 
 /** How long somebody may take to join a fiber that has failed. @internal */
 export const GRACE_MILLIS = 1000
@@ -39,7 +42,7 @@ export class CrashWatch {
     if (exit._tag === "Success" || Cause.isInterruptedOnly(exit.cause)) return
     // Effect's own way of saying that the failure of a fiber is expected.
     if (fiber.getFiberRef(FiberRef.unhandledErrorLogLevel)._tag === "None") return
-    if (isListenedTo(fiber) || wasAsked(fiber)) return
+    if ((fiber as Noted)[ASKED] === true || isListenedTo(fiber)) return
     const cause = withoutResponses(exit.cause)
     const report = cause === undefined ? undefined : this.prepare(cause, fiber)
     if (report === undefined) return
@@ -81,10 +84,33 @@ interface Pending {
   readonly unwatch: () => void
 }
 
-/** On the fiber itself: a weak set of fibers costs several times as much, for every fiber that is joined. */
-const ASKED = Symbol("effect-faultline/asked")
+/** What is noted on a fiber itself: a weak map of fibers costs several times as much, for every fiber that is joined. */
+interface Noted {
+  /** Somebody has asked how it ended, or will be told. */
+  [ASKED]?: boolean
+  /** It is told to end: who asks next may only be waiting for that. */
+  [STOPPING]?: boolean
+  /** Who has told it to end and waits for it. */
+  [STOPPERS]?: Array<AnyFiber>
+}
 
-const wasAsked = (fiber: object): boolean => (fiber as { [ASKED]?: boolean })[ASKED] === true
+const ASKED = Symbol("effect-faultline/asked")
+const STOPPING = Symbol("effect-faultline/stopping")
+const STOPPERS = Symbol("effect-faultline/stoppers")
+
+const wasAsked = (fiber: AnyFiber): boolean => {
+  const { [ASKED]: asked, [STOPPERS]: stoppers = [] } = fiber as Noted
+  return asked === true || stoppers.some((stopper) => !hasPassedOn(stopper, fiber.unsafePoll()))
+}
+
+/**
+ * What `Fiber.interruptFork` starts waits for the fiber, and ends with how that one has ended; but of itself nobody wants to know.
+ * (An interruption that the program waits for is followed by whatever the program does next.)
+ */
+const hasPassedOn = (stopper: AnyFiber, exit: unknown): boolean => {
+  const own = stopper.unsafePoll()
+  return own?._tag === "Success" && own.value === exit && (stopper as Noted)[ASKED] !== true
+}
 
 /**
  * Begins to notice who asks for the exit of a fiber; the function it returns ends that.
@@ -93,68 +119,152 @@ const wasAsked = (fiber: object): boolean => (fiber as { [ASKED]?: boolean })[AS
  * @internal
  */
 export const watchAwait = (prototype: object): (() => void) => {
-  fiberPrototype = prototype
+  fiberPrototype = prototype as FiberClass
   return acquireWatch()
 }
 
-let fiberPrototype: object = {}
+type FiberClass = Pick<AnyFiber, "interruptAsFork">
 
-// SAFETY: joining, awaiting and interrupting a fiber all go through the getter `await` of its class. Should that change, only those
-// who listen when the fiber ends are noticed, and a fiber that is joined later counts as crashed.
-const acquireWatch = refCounted(() => {
+let fiberPrototype = {} as FiberClass
+
+// SAFETY: joining, awaiting and interrupting a fiber all go through the getter `await` of its class, and `Fiber.poll` through its
+// getter `poll`. Should that change, only those who listen when the fiber ends are noticed, and a fiber that is joined later counts
+// as crashed.
+const acquireWatch = refCounted(() =>
+  installAll([
+    () =>
+      patchGetter(
+        "await",
+        (original) =>
+          function (this) {
+            const fiber = this as Noted
+            // Also whoever then gives up waiting: of several fibers that are joined together, all but the first to fail are given up.
+            if (fiber[STOPPING] !== true) fiber[ASKED] = true
+            else noteStopper(fiber)
+            return original.call(this)
+          }
+      ),
+    () =>
+      patchGetter(
+        "poll",
+        (original) =>
+          function (this) {
+            return Effect.map(original.call(this) as AnyFiber["poll"], (found) => {
+              if (Option.isSome(found)) (this as Noted)[ASKED] = true
+              return found
+            })
+          }
+      ),
+    () =>
+      typeof fiberPrototype.interruptAsFork !== "function"
+        ? () => {}
+        : patchMethod(
+            fiberPrototype,
+            "interruptAsFork",
+            (original, isActive) =>
+              function (this: Noted, id) {
+                if (isActive()) this[STOPPING] = true
+                return original.call(this as AnyFiber, id)
+              }
+          )
+  ])
+)
+
+const noteStopper = (fiber: Noted): void => {
+  fiber[STOPPING] = false
+  const stopper = currentFiber()
+  if (stopper === undefined) fiber[ASKED] = true
+  else fiber[STOPPERS] = [...(fiber[STOPPERS] ?? []), stopper]
+}
+
+type Getter = (this: AnyFiber) => unknown
+
+const patchGetter = (name: "await" | "poll", wrap: (original: Getter) => Getter): (() => void) => {
   const prototype = fiberPrototype
-  const descriptor = Object.getOwnPropertyDescriptor(prototype, "await")
-  // oxlint-disable-next-line typescript/unbound-method -- called on the fiber below
+  const descriptor = Object.getOwnPropertyDescriptor(prototype, name)
+  // oxlint-disable-next-line typescript/unbound-method -- called on the fiber by `wrap`
   const original = descriptor?.get
   if (descriptor === undefined || original === undefined) return () => {}
-  const get = function (this: { [ASKED]?: boolean }): unknown {
-    // Also whoever then gives up waiting: of several fibers that are joined together, all but the first to fail are given up.
-    this[ASKED] = true
-    return original.call(this)
-  }
-  Object.defineProperty(prototype, "await", { ...descriptor, get })
+  const get = wrap(original)
+  Object.defineProperty(prototype, name, { ...descriptor, get })
   return () => {
-    const current = Object.getOwnPropertyDescriptor(prototype, "await")
-    if (current?.get === get) Object.defineProperty(prototype, "await", descriptor)
+    if (Object.getOwnPropertyDescriptor(prototype, name)?.get === get)
+      Object.defineProperty(prototype, name, descriptor)
   }
-})
+}
 
 type Observer = (exit: Exit.Exit<unknown, unknown>) => void
 
-/**
- * Whoever wants the exit of a fiber listens with a function that takes it; those that only keep books take nothing. One of the
- * former is the supervisor that told us.
- */
+/** Whoever wants to be told of the exit of a fiber observes it, or has stopped it and is observed. */
 const isListenedTo = (fiber: AnyFiber): boolean => {
   // SAFETY: private to Effect's fibers; without it everyone who asks later is still noticed.
-  const observers = (fiber as AnyFiber & { readonly _observers?: ReadonlyArray<Observer> })._observers ?? []
-  const takers = observers.filter((observer) => observer.length > 0)
-  return takers.length > 1 && takers.filter((observer) => !isCollector(observer)).length > 1
+  const observers = observersOf(fiber) ?? []
+  const stoppers = (fiber as Noted)[STOPPERS] ?? []
+  return (
+    observers.filter((observer) => !isBookkeeper(observer, fiber)).length > stoppers.length ||
+    stoppers.some((stopper) => isListenedTo(stopper))
+  )
 }
 
+const observersOf = (fiber: AnyFiber): ReadonlyArray<Observer> | undefined =>
+  (fiber as AnyFiber & { readonly _observers?: ReadonlyArray<Observer> })._observers
+
 /**
- * A `FiberSet`, `FiberHandle` or `FiberMap` takes the exits of its fibers, but keeps them to itself unless somebody joins it. Its
- * observers are known by their text: they are made anew for every fiber.
+ * Of Effect's own observers some only keep books: that of the supervisor, whose child a fiber is, in which scope it ends, in which
+ * `FiberSet`, `FiberHandle` or `FiberMap` it is (these keep the exits to themselves unless somebody joins them). They are made anew
+ * for every fiber, and known by their text.
  */
-const isCollector = (observer: Observer): boolean => (collectors ??= findCollectors()).has(String(observer))
+const isBookkeeper = (observer: Observer, fiber: AnyFiber): boolean =>
+  (bookkeepers ??= findBookkeepers(fiber)).has(String(observer))
 
-let collectors: ReadonlySet<string> | undefined
+let bookkeepers: ReadonlySet<string> | undefined
 
-// SAFETY: the only thing that these do with a fiber is to add an observer. Should that change, what happens in a `FiberSet` counts
-// as listened to.
-const findCollectors = (): ReadonlySet<string> => {
+// SAFETY: what is done here does nothing else with a fiber than to have it observed by these. Should one of them change, fibers that
+// it keeps books of count as listened to.
+const findBookkeepers = (fiber: AnyFiber): ReadonlySet<string> => {
   const found = new Set<string>()
-  const fiber = { addObserver: (observer: Observer) => found.add(String(observer)) } as unknown as AnyFiber
-  const inScope = <A>(effect: Effect.Effect<A, never, Scope.Scope>): A =>
-    Effect.runSync(Effect.flatMap(Scope.make(), (scope) => Scope.extend(effect, scope)))
-  try {
-    FiberSet.unsafeAdd(inScope(FiberSet.make()), fiber)
-    FiberHandle.unsafeSet(inScope(FiberHandle.make()), fiber)
-    FiberMap.unsafeSet(inScope(FiberMap.make<string>()), "", fiber)
-  } catch {
-    found.clear()
+  const add = (observer: Observer): void => void found.add(String(observer))
+  const decoy = { addObserver: add } as unknown as AnyFiber
+  const run = <A>(effect: Effect.Effect<A, never, Scope.Scope>): A =>
+    Effect.runSync(
+      Effect.flatMap(Scope.make(), (scope) => Scope.extend(effect, scope)).pipe(
+        Effect.locally(FiberRef.currentSupervisor, Supervisor.fromEffect(Effect.void))
+      )
+    )
+  const pending = Effect.async<never>(() => {})
+  const addAll = (own: AnyFiber): void => {
+    observersOf(own)?.forEach(add)
+    own.unsafeInterruptAsFork(own.id())
+  }
+  const finds: ReadonlyArray<() => void> = [
+    () => FiberSet.unsafeAdd(run(FiberSet.make()), decoy),
+    () => FiberHandle.unsafeSet(run(FiberHandle.make()), decoy),
+    () => FiberMap.unsafeSet(run(FiberMap.make<string>()), "", decoy),
+    () => addAll(run(Effect.flatMap(Effect.scope, (scope) => Effect.forkIn(pending, scope)))),
+    () => addAll(Runtime.runFork(run(Effect.runtime()))(pending)),
+    () => {
+      const parent = { addChild() {}, removeChild() {}, tell: (told: Told) => told.onFiber?.(parent) }
+      const scope = (fiber as AnyFiber & { readonly scope: () => FiberScope }).scope()
+      scope.add.call({ parent }, 0, decoy)
+    }
+  ]
+  for (const find of finds) {
+    try {
+      find()
+    } catch {
+      // Whoever it is that keeps books there is taken for a listener.
+    }
   }
   return found
+}
+
+/** What a fiber tells another to do. */
+interface Told {
+  readonly onFiber?: (fiber: unknown) => void
+}
+
+interface FiberScope {
+  readonly add: (this: object, runtimeFlags: number, child: AnyFiber) => void
 }
 
 /**
@@ -165,7 +275,7 @@ const watchEnded = (fiber: AnyFiber, exit: object, onLook: () => void): (() => v
   let unwatchExit = watchExit(exit, onLook)
   const addObserver = fiber.addObserver.bind(fiber)
   const observe = (observer: Observer): void => {
-    if (observer.length > 0 && !isCollector(observer)) onLook()
+    if (!isBookkeeper(observer, fiber)) onLook()
     unwatchExit()
     addObserver(observer)
     if (Object.hasOwn(fiber, "addObserver")) unwatchExit = watchExit(exit, onLook)
@@ -186,7 +296,7 @@ const watchExit = (exit: object, onLook: () => void): (() => void) => {
   const descriptor = Object.getOwnPropertyDescriptor(exit, CAUSE)
   if (descriptor === undefined || !("value" in descriptor) || descriptor.configurable !== true) return () => {}
   const get = (): unknown => {
-    onLook()
+    if (!isLooking()) onLook()
     return descriptor.value
   }
   Object.defineProperty(exit, CAUSE, { configurable: true, enumerable: descriptor.enumerable === true, get })
