@@ -16,11 +16,13 @@ import { type CaptureContext, eventReport, exceptionReport, messageReport } from
 import { ForkedScope } from "./hub/ForkedScope.js"
 import { carryOn, configuredSpotlight, given, Hub, openHub, withOptions } from "./hub/Hub.js"
 import type { IntegrationLayer } from "./hub/Integration.js"
-import { type Options as HubOptions, OptionsError } from "./hub/Options.js"
+import type { Options as HubOptions } from "./hub/Options.js"
 import { attemptCapture, clientOf, placeOf } from "./hub/report.js"
 import { superviseAll } from "./hub/supervisor.js"
 import type { Breadcrumb, BreadcrumbHint } from "./protocol/Breadcrumb.js"
+import { isListOf } from "./protocol/checkOptions.js"
 import type { Attachment, Event, EventId, Level, User } from "./protocol/Event.js"
+import { OptionsError } from "./protocol/OptionsError.js"
 import {
   Cell,
   currentCarrier,
@@ -70,6 +72,8 @@ export const init = (options: InitOptions = {}): void => {
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw new OptionsError({ option: "options", reason: "must be an object" })
   const { additionalIntegrations = [], integrations = {}, ...hubOptions } = options
+  const problem = isListOf("layers", Layer.isLayer)(additionalIntegrations)
+  if (problem !== undefined) throw new OptionsError({ option: "additionalIntegrations", reason: problem })
   const configured = environment()
   const scope = Effect.runSync(Scope.make())
   const opened = Effect.runSyncExit(

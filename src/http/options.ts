@@ -6,7 +6,7 @@
 import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import type { HttpServerResponse } from "@effect/platform/HttpServerResponse"
 import type * as Cause from "effect/Cause"
-import { OptionsError } from "../hub/Options.js"
+import { type Checks, checkOptions as check, isCount, isFlag, isFunction, isTexts } from "../protocol/checkOptions.js"
 import type { EventId, User } from "../protocol/Event.js"
 
 /**
@@ -54,21 +54,13 @@ export interface MiddlewareOptions {
 }
 
 /** Throws an `OptionsError`. @internal */
-export const checkOptions = (options: MiddlewareOptions): void => {
-  const wrong = (option: keyof MiddlewareOptions, reason: string): never => {
-    throw new OptionsError({ option, reason })
-  }
-  for (const [option, value] of Object.entries(options) as Array<[keyof MiddlewareOptions, unknown]>) {
-    if (!KNOWN.has(option)) wrong(option, "does not exist")
-    if (value === undefined) continue
-    if (option === "captureBody" && typeof value !== "boolean") wrong(option, "must be true or false")
-    if (option === "maxBodyBytes" && !(Number.isInteger(value) && (value as number) >= 0))
-      wrong(option, "must be a whole number, 0 or more")
-    if (option === "allowedHeaders" && !(Array.isArray(value) && value.every((name) => typeof name === "string")))
-      wrong(option, "must be a list of texts")
-    if (FUNCTIONS.has(option) && typeof value !== "function") wrong(option, "must be a function")
-  }
-}
+export const checkOptions = (options: MiddlewareOptions): void => check(options, CHECKS)
 
-const FUNCTIONS = new Set<keyof MiddlewareOptions>(["user", "shouldReport", "errorResponse"])
-const KNOWN = new Set<keyof MiddlewareOptions>([...FUNCTIONS, "allowedHeaders", "captureBody", "maxBodyBytes"])
+const CHECKS: Checks<MiddlewareOptions> = {
+  user: isFunction,
+  shouldReport: isFunction,
+  errorResponse: isFunction,
+  allowedHeaders: isTexts,
+  captureBody: isFlag,
+  maxBodyBytes: isCount
+}

@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { EventId } from "../protocol/Event.js"
+import { OptionsError } from "../protocol/OptionsError.js"
 import { currentCarrier, stateOf } from "../scope/carrier.js"
 import { inheritedScope } from "../scope/inherited.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
@@ -27,14 +28,7 @@ import { Transport } from "../transport/Transport.js"
 import { carryIntoAsync } from "./asyncContext.js"
 import { Client } from "./Client.js"
 import { drain, drainAndClose } from "./drain.js"
-import {
-  type DsnError,
-  isPlainUrl,
-  type Options,
-  OptionsError,
-  type ResolvedOptions,
-  resolveOptions
-} from "./Options.js"
+import { type DsnError, isPlainUrl, type Options, type ResolvedOptions, resolveOptions } from "./Options.js"
 import { captureAt, clientOf, reportOf } from "./report.js"
 import { installSupervisor, uninstallSupervisor } from "./supervisor.js"
 

@@ -67,8 +67,8 @@ export const all = (layers: ReadonlyArray<readonly [layer: IntegrationLayer, pri
     )
   ) as IntegrationLayer
 
-/** Whether a layer is an integration as `make` makes it, with nothing around it. @internal */
-export const isIntegration = (layer: object): boolean => definitions.has(layer)
+/** The name of an integration as `make` makes it; `undefined` for a layer that has something around it. @internal */
+export const nameOf = (layer: object): string | undefined => definitions.get(layer)?.name
 
 interface Definition {
   readonly name: string

@@ -6,13 +6,26 @@
 import { readFileSync } from "node:fs"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { type PolicyRule, policyProblem } from "../event/policy.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
+import {
+  type Check,
+  type Checks,
+  checkOptions,
+  isCount,
+  isDuration,
+  isFlag,
+  isFunction,
+  isListOf,
+  isObject,
+  isText,
+  isTexts
+} from "../protocol/checkOptions.js"
 import { type Dsn, isDsnProblem, parseDsn } from "../protocol/Dsn.js"
 import type { Event } from "../protocol/Event.js"
 import type { Log } from "../protocol/Log.js"
+import { OptionsError } from "../protocol/OptionsError.js"
 import type { EventHint } from "../scope/EventHint.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
 import { describeError } from "../transport/debug.js"
@@ -210,26 +223,9 @@ export class DsnError extends Data.TaggedError("DsnError")<{ readonly reason: st
   }
 }
 
-/**
- * An option that does not exist, or has a value that it cannot have.
- *
- * @since 0.1.0
- * @category errors
- */
-export class OptionsError extends Data.TaggedError("OptionsError")<{
-  readonly option: string
-  readonly reason: string
-  /** The known option that comes closest to one that does not exist. */
-  readonly nearest?: string | undefined
-}> {
-  override get message(): string {
-    return `The option "${this.option}" ${this.reason}.${this.nearest === undefined ? "" : ` Did you mean "${this.nearest}"?`}`
-  }
-}
-
 /** Checks everything and fills in defaults; throws a `DsnError` or an `OptionsError`. @internal */
 export const resolveOptions = (options: Options, hostname: string): ResolvedOptions => {
-  check(options)
+  checkOptions(options, checks)
   const dsn = resolveDsn(options.dsn)
   const spotlight = options.spotlight === true ? SPOTLIGHT_URL : options.spotlight || undefined
   const isLocal = dsn === undefined && spotlight !== undefined
@@ -288,26 +284,8 @@ const resolveBudget = (budget: boolean | BudgetOptions): ResolvedOptions["budget
 const timerMillis = (duration: Duration.DurationInput): number =>
   Math.min(Math.max(0, Duration.toMillis(duration)), 2 ** 31 - 1)
 
-type Check = (value: unknown) => string | undefined
-
-const isText: Check = (value) => (typeof value === "string" ? undefined : "must be a string")
-const isFlag: Check = (value) => (typeof value === "boolean" ? undefined : "must be true or false")
-const isFunction: Check = (value) => (typeof value === "function" ? undefined : "must be a function")
-const isObject: Check = (value) =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? undefined : "must be an object"
-const isCount: Check = (value) =>
-  Number.isInteger(value) && (value as number) >= 0 ? undefined : "must be a whole number, 0 or more"
 const isRate: Check = (value) =>
   typeof value === "number" && value >= 0 && value <= 1 ? undefined : "must be a number from 0 to 1"
-const isListOf =
-  (what: string, test: (item: unknown) => boolean): Check =>
-  (value) =>
-    Array.isArray(value) && value.every(test) ? undefined : `must be a list of ${what}`
-const isDuration: Check = (value) => {
-  // `Duration` reads both as no time at all.
-  const duration = value === null || Number.isNaN(value) ? Option.none() : Duration.decodeUnknown(value)
-  return Option.isSome(duration) ? undefined : 'must be a duration: milliseconds, or a text such as "2 seconds"'
-}
 const isBudget = (value: unknown): boolean =>
   isObject(value) === undefined &&
   Object.entries(value as object).every(
@@ -337,9 +315,7 @@ const isProxy: Check = (value) => {
     ? undefined
     : "must be the http or https URL of a proxy"
 }
-const isTexts = isListOf("texts", (item) => typeof item === "string")
-
-const checks: { readonly [K in keyof Options]-?: Check } = {
+const checks: Checks<Options> = {
   dsn: (value) =>
     typeof (Redacted.isRedacted(value) ? Redacted.value(value) : value) === "string"
       ? undefined
@@ -364,8 +340,8 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
   sendDefaultPii: isFlag,
   attachStacktrace: isFlag,
   maxValueLength: isCount,
-  inAppInclude: isListOf("texts", (item) => typeof item === "string"),
-  inAppExclude: isListOf("texts", (item) => typeof item === "string"),
+  inAppInclude: isTexts,
+  inAppExclude: isTexts,
   frameContextLines: isCount,
   sourceMaps: isFlag,
   projectRoot: isText,
@@ -380,7 +356,7 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
   initialScope: isObject,
   budget: (value) =>
     typeof value === "boolean" || isBudget(value) ? undefined : "must be true, false or { burst, perMinute }",
-  spanTags: isListOf("texts", (item) => typeof item === "string"),
+  spanTags: isTexts,
   tracePropagationTargets: isListOf("texts and patterns", (item) => typeof item === "string" || item instanceof RegExp),
   tunnel: (value) =>
     isText(value) ??
@@ -396,28 +372,6 @@ const checks: { readonly [K in keyof Options]-?: Check } = {
   maxAttachmentBytes: isCount,
   sendClientReports: isFlag
 }
-
-const check = (options: Options): void => {
-  if (isObject(options) !== undefined) throw new OptionsError({ option: "options", reason: "must be an object" })
-  for (const [option, value] of Object.entries(options)) {
-    if (!Object.hasOwn(checks, option)) {
-      throw new OptionsError({ option, reason: "does not exist", nearest: nearestOption(option) })
-    }
-    const problem = value === undefined ? undefined : guarded(checks[option as keyof Options])(value)
-    if (problem !== undefined) throw new OptionsError({ option, reason: problem })
-  }
-}
-
-/** Looking at a value may throw, if it is a proxy: then it is not what it should be. */
-const guarded =
-  (check: Check): Check =>
-  (value) => {
-    try {
-      return check(value)
-    } catch {
-      return "cannot be read"
-    }
-  }
 
 const text = (value: string | undefined): string | undefined =>
   value === undefined || value === "" ? undefined : value.toWellFormed()
@@ -444,31 +398,4 @@ const resolveCertificates = (given: Options["caCerts"]): ReadonlyArray<string> |
       throw new OptionsError({ option: "caCerts", reason: `names a file that cannot be read: ${describeError(error)}` })
     }
   })
-}
-
-const nearestOption = (name: string): string | undefined => {
-  let nearest: string | undefined
-  let least = Math.max(3, Math.ceil(name.length * 0.4))
-  for (const known of Object.keys(checks)) {
-    const distance = editDistance(name.toLowerCase().replace(/[-_]/g, ""), known.toLowerCase())
-    if (distance < least) {
-      least = distance
-      nearest = known
-    }
-  }
-  return nearest
-}
-
-/** How many characters must be changed, added or removed to get from one word to the other. */
-const editDistance = (from: string, to: string): number => {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= to.length; j++) {
-      const substitute = (row[j - 1] as number) + (from[i - 1] === to[j - 1] ? 0 : 1)
-      next.push(Math.min(substitute, (row[j] as number) + 1, (next[j - 1] as number) + 1))
-    }
-    row = next
-  }
-  return row[to.length] as number
 }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { truncate } from "../event/normalize.js"
 import { scrubArguments } from "../event/scrub.js"
 import * as Integration from "../hub/Integration.js"
-import { OptionsError } from "../hub/Options.js"
+import { checkOptions, isCount } from "../protocol/checkOptions.js"
 
 /**
  * @since 0.1.0
@@ -33,10 +33,8 @@ export interface Options {
  * )
  */
 export const layer = (options: Options = {}): Integration.IntegrationLayer => {
+  checkOptions(options, { maxArguments: isCount })
   const { maxArguments = 100 } = options
-  if (!Number.isInteger(maxArguments) || maxArguments < 0) {
-    throw new OptionsError({ option: "maxArguments", reason: "must be a whole number, 0 or more" })
-  }
   return Integration.make("argv", () =>
     Effect.succeed({
       processEvent(event) {

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import type { Client } from "../hub/Client.js"
 import * as Integration from "../hub/Integration.js"
-import { OptionsError } from "../hub/Options.js"
+import { checkOptions, isFunction, isListOf } from "../protocol/checkOptions.js"
 import { describeError, writeLine } from "../transport/debug.js"
 import { GRACE_MILLIS } from "../transport/exitSender.js"
 import { SPOTLIGHT_PATIENCE_MILLIS } from "../transport/spotlight.js"
@@ -46,10 +46,11 @@ export type Signal = (typeof FATAL)[number]
  * @category layers
  */
 export const layer = (options: Options = {}): Integration.IntegrationLayer => {
+  checkOptions(options, {
+    callback: isFunction,
+    signals: isListOf(`some of ${FATAL.join(", ")}`, (signal) => FATAL.includes(signal as Signal))
+  })
   const { callback = printPending, signals = SIGNALS } = options
-  if (typeof callback !== "function") throw new OptionsError({ option: "callback", reason: "must be a function" })
-  if (!Array.isArray(signals) || !signals.every((signal) => FATAL.includes(signal)))
-    throw new OptionsError({ option: "signals", reason: `must be a list of some of ${FATAL.join(", ")}` })
   return Integration.make("atexit", ({ client }) =>
     Effect.sync(() => {
       const shutdown = new Shutdown(client, callback, [...signals])

@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Integration from "../hub/Integration.js"
 import type { Admission } from "../hub/Registry.js"
+import { checkOptions } from "../protocol/checkOptions.js"
 import type { EventId } from "../protocol/Event.js"
 
 /**
@@ -20,8 +21,9 @@ import type { EventId } from "../protocol/Event.js"
  * @since 0.1.0
  * @category layers
  */
-export const layer = (): Integration.IntegrationLayer =>
-  Integration.make("dedupe", () => {
+export const layer = (options: Readonly<Record<string, never>> = {}): Integration.IntegrationLayer => {
+  checkOptions(options, {})
+  return Integration.make("dedupe", () => {
     const sent = new WeakMap<object, Sightings>()
 
     const find = (error: object, { escaped, isolations }: Admission): EventId | undefined => {
@@ -45,6 +47,7 @@ export const layer = (): Integration.IntegrationLayer =>
       }
     })
   })
+}
 
 interface Sightings {
   readonly byIsolation: WeakMap<object, EventId>

@@ -9,8 +9,8 @@ import { isMainThread } from "node:worker_threads"
 import * as Effect from "effect/Effect"
 import type { Client } from "../hub/Client.js"
 import * as Integration from "../hub/Integration.js"
-import { OptionsError } from "../hub/Options.js"
 import { clientOf, reportOf } from "../hub/report.js"
+import { checkOptions, isFlag } from "../protocol/checkOptions.js"
 import { type Carrier, currentCarrier, stateOf } from "../scope/carrier.js"
 import { currentFiber } from "../scope/fiber.js"
 
@@ -40,8 +40,8 @@ export interface Options {
  * @category layers
  */
 export const layer = (options: Options = {}): Integration.IntegrationLayer => {
+  checkOptions(options, { alwaysRun: isFlag })
   const { alwaysRun = false } = options
-  if (typeof alwaysRun !== "boolean") throw new OptionsError({ option: "alwaysRun", reason: "must be true or false" })
   return Integration.make("excepthook", ({ client }) =>
     Effect.succeed({
       onExit(exit) {

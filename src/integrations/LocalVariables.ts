@@ -9,8 +9,8 @@ import { describeValue, normalize } from "../event/normalize.js"
 import { FILTERED, isSensitiveKey, scrubText } from "../event/scrub.js"
 import type { StackParser } from "../event/stack.js"
 import * as Integration from "../hub/Integration.js"
-import { OptionsError } from "../hub/Options.js"
 import { refCounted } from "../hub/patch.js"
+import { checkOptions, isPositive } from "../protocol/checkOptions.js"
 import type { StackFrame } from "../protocol/Event.js"
 
 /**
@@ -40,8 +40,8 @@ export interface Options {
  * const Live = Layer.mergeAll(DefaultIntegrations, LocalVariables.layer()).pipe(Layer.provideMerge(Hub.layerConfig()))
  */
 export const layer = (options: Options = {}): Integration.IntegrationLayer => {
-  const maxFrames = count("maxFrames", options.maxFrames, 5)
-  const maxPerSecond = count("maxPerSecond", options.maxPerSecond, 50)
+  checkOptions(options, { maxFrames: isPositive, maxPerSecond: isPositive })
+  const { maxFrames = 5, maxPerSecond = 50 } = options
   return Integration.make("localVariables", ({ client }) =>
     Effect.succeed({
       activate() {
@@ -62,14 +62,6 @@ export const layer = (options: Options = {}): Integration.IntegrationLayer => {
       }
     })
   )
-}
-
-const count = (option: string, given: number | undefined, otherwise: number): number => {
-  if (given === undefined) return otherwise
-  if (!Number.isInteger(given) || given < 1) {
-    throw new OptionsError({ option, reason: "must be a whole number, 1 or more" })
-  }
-  return given
 }
 
 /** The variables of one frame, and where it is. */

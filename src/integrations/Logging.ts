@@ -7,13 +7,13 @@ import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import type { Client } from "../hub/Client.js"
 import * as Integration from "../hub/Integration.js"
-import { OptionsError } from "../hub/Options.js"
 import { captureAt, clientOf, placeOf } from "../hub/report.js"
+import { checkOptions, isObject, isTexts } from "../protocol/checkOptions.js"
 import { type Carrier, stateOf } from "../scope/carrier.js"
 import { watchConsole } from "./logging/console.js"
 import { effectLine } from "./logging/effectLine.js"
 import type { Line } from "./logging/Line.js"
-import { reaches, type Threshold, threshold } from "./logging/levels.js"
+import { isThreshold, reaches, type Threshold, threshold } from "./logging/levels.js"
 import { matching } from "./logging/names.js"
 
 /**
@@ -119,18 +119,25 @@ const addBreadcrumb = (client: Client, carrier: Carrier, line: Line): void =>
 
 /** Throws an `OptionsError` for what cannot be used. */
 const resolve = (options: Options) => {
-  known(options, "", ["level", "eventLevel", "logsLevel", "ignoreLoggers", "ignoreLoggersInLogs", "console"])
+  checkOptions(options, {
+    level: isThreshold,
+    eventLevel: isThreshold,
+    logsLevel: isThreshold,
+    ignoreLoggers: isTexts,
+    ignoreLoggersInLogs: isTexts,
+    console: (value) => (typeof value === "boolean" ? undefined : isObject(value) && "must be true, false or an object")
+  })
   const ofEffect: Thresholds = {
-    breadcrumb: threshold("level", options.level, LogLevel.Info),
-    event: threshold("eventLevel", options.eventLevel, LogLevel.Error),
-    log: threshold("logsLevel", options.logsLevel, LogLevel.Info)
+    breadcrumb: threshold(options.level, LogLevel.Info),
+    event: threshold(options.eventLevel, LogLevel.Error),
+    log: threshold(options.logsLevel, LogLevel.Info)
   }
   return {
     ofEffect,
     ofConsole: consoleThresholds(options.console === undefined ? true : options.console, ofEffect),
     ignores: {
-      inEvents: matching(names("ignoreLoggers", options.ignoreLoggers)),
-      inLogs: matching(names("ignoreLoggersInLogs", options.ignoreLoggersInLogs))
+      inEvents: matching(options.ignoreLoggers ?? []),
+      inLogs: matching(options.ignoreLoggersInLogs ?? [])
     }
   }
 }
@@ -138,25 +145,11 @@ const resolve = (options: Options) => {
 const consoleThresholds = (given: boolean | ConsoleOptions, ofEffect: Thresholds): Thresholds | undefined => {
   if (given === false) return undefined
   const options = given === true ? {} : given
-  known(options, "console.", ["level", "eventLevel", "logsLevel"])
+  checkOptions(options, { level: isThreshold, eventLevel: isThreshold, logsLevel: isThreshold }, "console")
   const thresholds = {
-    breadcrumb: threshold("console.level", options.level, ofEffect.breadcrumb),
-    event: threshold("console.eventLevel", options.eventLevel, null),
-    log: threshold("console.logsLevel", options.logsLevel, null)
+    breadcrumb: threshold(options.level, ofEffect.breadcrumb),
+    event: threshold(options.eventLevel, null),
+    log: threshold(options.logsLevel, null)
   }
   return Object.values(thresholds).every((least) => least === null) ? undefined : thresholds
-}
-
-const names = (option: string, given: ReadonlyArray<string> = []): ReadonlyArray<string> => {
-  if (Array.isArray(given) && given.every((name) => typeof name === "string")) return given
-  throw new OptionsError({ option, reason: "must be a list of texts" })
-}
-
-const known = (options: unknown, prefix: string, names: ReadonlyArray<string>): void => {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw new OptionsError({ option: prefix.slice(0, -1) || "options", reason: "must be an object" })
-  }
-  for (const name of Object.keys(options)) {
-    if (!names.includes(name)) throw new OptionsError({ option: `${prefix}${name}`, reason: "does not exist" })
-  }
 }

@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import { setLazyField } from "../event/lazyJson.js"
 import * as Integration from "../hub/Integration.js"
+import { checkOptions } from "../protocol/checkOptions.js"
 import { placesToLook } from "./modules/installedModules.js"
 import { ModuleList } from "./modules/ModuleList.js"
 
@@ -26,8 +27,9 @@ import { ModuleList } from "./modules/ModuleList.js"
  * const Without = defaultIntegrations({ modules: false })
  * const Explicit = defaultIntegrations({ modules: Modules.layer() }) // the same as the default
  */
-export const layer = (): Integration.IntegrationLayer =>
-  Integration.make("modules", ({ client }) =>
+export const layer = (options: Readonly<Record<string, never>> = {}): Integration.IntegrationLayer => {
+  checkOptions(options, {})
+  return Integration.make("modules", ({ client }) =>
     Effect.sync(() => {
       let known: ModuleList | undefined
       const list = (): ModuleList => (known ??= listFor(client.options.projectRoot))
@@ -50,6 +52,7 @@ export const layer = (): Integration.IntegrationLayer =>
       }
     })
   )
+}
 
 /** A program that has only begun has better things to do. */
 const START_MILLIS = 1000

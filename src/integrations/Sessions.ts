@@ -7,8 +7,8 @@ import { randomUUID } from "node:crypto"
 import * as Effect from "effect/Effect"
 import type { Client } from "../hub/Client.js"
 import * as Integration from "../hub/Integration.js"
-import { OptionsError } from "../hub/Options.js"
 import type { Hooks, SeenError } from "../hub/Registry.js"
+import { checkOptions, isOneOf } from "../protocol/checkOptions.js"
 
 /**
  * @since 0.1.0
@@ -42,10 +42,8 @@ export interface Options {
  * )
  */
 export const layer = (options: Options = {}): Integration.IntegrationLayer => {
+  checkOptions(options, { mode: isOneOf("application", "request") })
   const { mode = "application" } = options
-  if (mode !== "application" && mode !== "request") {
-    throw new OptionsError({ option: "mode", reason: 'must be "application" or "request"' })
-  }
   return Integration.make("sessions", ({ client }) =>
     Effect.sync((): Hooks => {
       const { environment, release } = client.options

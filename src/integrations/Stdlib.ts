@@ -7,8 +7,8 @@
 import * as Effect from "effect/Effect"
 import { runtimeContext } from "../event/contexts.js"
 import * as Integration from "../hub/Integration.js"
-import { OptionsError } from "../hub/Options.js"
 import { installAll } from "../hub/patch.js"
+import { checkOptions, isFlag } from "../protocol/checkOptions.js"
 import { watchFetch } from "./stdlib/fetch.js"
 import { watchHttp } from "./stdlib/http.js"
 import { turnOn } from "./stdlib/settings.js"
@@ -45,10 +45,8 @@ export interface Options {
  * @category layers
  */
 export const layer = (options: Options = {}): Integration.IntegrationLayer => {
+  checkOptions(options, { includeArguments: isFlag })
   const { includeArguments } = options
-  if (includeArguments !== undefined && typeof includeArguments !== "boolean") {
-    throw new OptionsError({ option: "includeArguments", reason: "must be true or false" })
-  }
   return Integration.make("stdlib", ({ client }) =>
     Effect.succeed({
       activate: () =>

@@ -7,8 +7,8 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { Client } from "../hub/Client.js"
 import * as Integration from "../hub/Integration.js"
-import { OptionsError } from "../hub/Options.js"
 import { clientOf, placeOf, reportOf } from "../hub/report.js"
+import { checkOptions, isFlag } from "../protocol/checkOptions.js"
 import { stateOf } from "../scope/carrier.js"
 import type { AnyFiber } from "../scope/fiber.js"
 import { breadcrumbsOf, recall } from "../scope/remember.js"
@@ -36,10 +36,8 @@ export interface Options {
  * @category layers
  */
 export const layer = (options: Options = {}): Integration.IntegrationLayer => {
+  checkOptions(options, { propagateScope: isFlag })
   const { propagateScope = true } = options
-  if (typeof propagateScope !== "boolean") {
-    throw new OptionsError({ option: "propagateScope", reason: "must be true or false" })
-  }
   return Integration.make("threading", ({ client }) =>
     Effect.withFiberRuntime((self) => {
       const crashes = new CrashWatch((cause, fiber) => prepareReport(client, cause, fiber))

@@ -5,7 +5,7 @@
  */
 import type { Headers } from "@effect/platform/Headers"
 import type * as Cause from "effect/Cause"
-import { OptionsError } from "../hub/Options.js"
+import { type Checks, checkOptions as check, isFlag, isFunction } from "../protocol/checkOptions.js"
 import type { EventId, User } from "../protocol/Event.js"
 
 /**
@@ -50,18 +50,11 @@ export interface MiddlewareOptions {
 }
 
 /** Throws an `OptionsError`. @internal */
-export const checkOptions = (options: MiddlewareOptions): void => {
-  for (const [option, value] of Object.entries(options)) {
-    const check = CHECKS[option as keyof MiddlewareOptions]
-    if (check === undefined) throw new OptionsError({ option, reason: "does not exist" })
-    if (value !== undefined && typeof value !== check)
-      throw new OptionsError({ option, reason: check === "boolean" ? "must be true or false" : "must be a function" })
-  }
-}
+export const checkOptions = (options: MiddlewareOptions): void => check(options, CHECKS)
 
-const CHECKS: { readonly [K in keyof MiddlewareOptions]-?: "function" | "boolean" } = {
-  user: "function",
-  shouldReport: "function",
-  defect: "function",
-  capturePayload: "boolean"
+const CHECKS: Checks<MiddlewareOptions> = {
+  user: isFunction,
+  shouldReport: isFunction,
+  defect: isFunction,
+  capturePayload: isFlag
 }

@@ -9,10 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { drain } from "../hub/drain.js"
 import { Hub } from "../hub/Hub.js"
-import type { DsnError, Options, OptionsError } from "../hub/Options.js"
+import type { DsnError, Options } from "../hub/Options.js"
 import { type ParsedEnvelope, parseEnvelope } from "../protocol/Envelope.js"
 import type { Event } from "../protocol/Event.js"
 import type { SerializedLog } from "../protocol/Log.js"
+import type { OptionsError } from "../protocol/OptionsError.js"
 import type { Sender, Transport } from "../transport/Transport.js"
 
 /**

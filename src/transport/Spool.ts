@@ -6,6 +6,8 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
+import { type Checks, checkOptions, isCount, isDuration, isOneOf } from "../protocol/checkOptions.js"
+import { OptionsError } from "../protocol/OptionsError.js"
 import type { Store } from "./Store.js"
 import { Folder } from "./spool/Folder.js"
 
@@ -45,7 +47,7 @@ export class Spool extends Context.Reference<Spool>()("effect-faultline/Spool", 
    * tried again after 1, 2, 4 … 60 seconds. Envelopes leave one at a time.
    *
    * A disk that is full, a folder that cannot be written to, a file that cannot be read or is none of ours: a line on standard
-   * error says so, once, and the hub goes on as without a spool.
+   * error says so, once, and the hub goes on as without a spool. Options that cannot be used are thrown as an `OptionsError`.
    *
    * @since 0.1.0
    * @category layers
@@ -63,13 +65,15 @@ export class Spool extends Context.Reference<Spool>()("effect-faultline/Spool", 
   }
 
   /**
-   * The same for the hub's option `spool`, hence for the facade.
+   * The same for the hub's option `spool`, hence for the facade. Throws an `OptionsError` for options that cannot be used.
    *
    * @since 0.1.0
    * @category constructors
    */
   static make(options: SpoolOptions): Spool.Service {
+    checkOptions(options, CHECKS)
     const { directory, durability, maxAge, maxBytes, maxCount } = options
+    if (directory === undefined) throw new OptionsError({ option: "directory", reason: "is missing" })
     return {
       open: (warn) =>
         new Folder({
@@ -96,4 +100,12 @@ export declare namespace Spool {
     /** @internal */
     readonly open: (warn: (message: string) => void) => Store | undefined
   }
+}
+
+const CHECKS: Checks<SpoolOptions> = {
+  directory: (value) => (typeof value === "string" && value !== "" ? undefined : "must be the path of a folder"),
+  durability: isOneOf("sync", "async"),
+  maxBytes: isCount,
+  maxCount: isCount,
+  maxAge: isDuration
 }

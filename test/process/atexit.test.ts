@@ -179,13 +179,13 @@ describe("the words", () => {
     )
 
     it.scopedLive(
-      `${how}: every pending event counts, also those that wait for a connection, and nothing else does`,
+      `${how}: every pending event counts, also those that wait for a connection, and no log or report does`,
       () =>
         Effect.gen(function* () {
           const server = yield* receiver("never")
-          const ended = yield* run("at-exit.mjs", [how, "20", "drop"], {
+          const ended = yield* run("at-exit.mjs", [how, "20", "drop", "logs"], {
             to: server,
-            options: { shutdownTimeout: 300 }
+            options: { shutdownTimeout: 300, enableLogs: true }
           })
           assert.strictEqual(ended.stderr, waitingLines(20 + reported.length, 0.3))
         })

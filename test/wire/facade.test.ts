@@ -396,6 +396,16 @@ describe("init", () => {
       yield* withFacade({ dsn: ingest.dsn, ...bare })
       assert.throws(() => Facade.init({ dsn: "http://nowhere" }), Faultline.DsnError)
       assert.throws(() => Facade.init({ dns: ingest.dsn } as Facade.InitOptions), /Did you mean "dsn"/)
+      for (const [given, option] of [
+        [{ integrations: { argv: null } }, "argv"],
+        [{ integrations: { treading: false } }, "treading"],
+        [{ integrations: null }, "integrations"],
+        [{ additionalIntegrations: [{}] }, "additionalIntegrations"],
+        [{ additionalIntegrations: Faultline.Sessions.layer() }, "additionalIntegrations"]
+      ] as const) {
+        const init = () => Facade.init({ dsn: ingest.dsn, ...given } as unknown as Facade.InitOptions)
+        assert.throws(init, Faultline.OptionsError, `"${option}"`)
+      }
       Facade.captureMessage("hello")
       yield* Effect.promise(() => Facade.flush())
       assert.deepStrictEqual(messagesAt(ingest), ["hello"])

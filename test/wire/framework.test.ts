@@ -373,20 +373,192 @@ describe("closing", () => {
 })
 
 describe("options of the integrations", () => {
-  const wrong: ReadonlyArray<readonly [option: string, make: () => unknown]> = [
-    ...[1, 0, null, "true", {}].map(
-      (value) =>
-        [
-          "alwaysRun",
-          () => Faultline.Excepthook.layer({ alwaysRun: value } as unknown as Faultline.Excepthook.Options)
-        ] as const
-    ),
-    ["callback", () => Faultline.Atexit.layer({ callback: "print" as never })],
-    ["signals", () => Faultline.Atexit.layer({ signals: ["SIGKILL"] as never })],
-    ["signals", () => Faultline.Atexit.layer({ signals: "SIGINT" as never })],
-    ["signals", () => Faultline.Atexit.layer({ signals: [7] as never })]
+  type Factory = (options?: never) => unknown
+  const factories: ReadonlyArray<
+    readonly [
+      name: string,
+      make: Factory,
+      slip: readonly [given: string, meant: string] | undefined,
+      wrong: ReadonlyArray<object>
+    ]
+  > = [
+    [
+      "Argv",
+      Faultline.Argv.layer,
+      ["maxArgument", "maxArguments"],
+      [{ maxArguments: -1 }, { maxArguments: null }, { maxArguments: "3" }]
+    ],
+    [
+      "Atexit",
+      Faultline.Atexit.layer,
+      ["callbck", "callback"],
+      [
+        { callback: "print" },
+        { callback: null },
+        { signals: ["SIGKILL"] },
+        { signals: "SIGINT" },
+        { signals: [7] },
+        { signals: null }
+      ]
+    ],
+    ["Dedupe", Faultline.Dedupe.layer, undefined, []],
+    [
+      "Excepthook",
+      Faultline.Excepthook.layer,
+      ["always_run", "alwaysRun"],
+      [{ alwaysRun: 1 }, { alwaysRun: 0 }, { alwaysRun: null }, { alwaysRun: "true" }, { alwaysRun: {} }]
+    ],
+    [
+      "LocalVariables",
+      Faultline.LocalVariables.layer,
+      ["maxFrame", "maxFrames"],
+      [{ maxFrames: 0 }, { maxPerSecond: "5" }, { maxPerSecond: null }]
+    ],
+    [
+      "Logging",
+      Faultline.Logging.layer,
+      ["event_level", "eventLevel"],
+      [
+        { level: "Loud" },
+        { eventLevel: 3 },
+        { logsLevel: true },
+        { ignoreLoggers: [1] },
+        { ignoreLoggers: null },
+        { ignoreLoggersInLogs: "a" },
+        { console: null }
+      ]
+    ],
+    ["Modules", Faultline.Modules.layer, undefined, []],
+    ["Sessions", Faultline.Sessions.layer, ["mod", "mode"], [{ mode: "requests" }, { mode: null }]],
+    [
+      "Spool",
+      (options) => Faultline.Spool.layer(options as never),
+      ["maxByte", "maxBytes"],
+      [
+        { directory: "" },
+        { directory: 3 },
+        { durability: "never" },
+        { maxBytes: -1 },
+        { maxCount: "10" },
+        { maxAge: "a week" },
+        { maxAge: null }
+      ]
+    ],
+    [
+      "Stdlib",
+      Faultline.Stdlib.layer,
+      ["includeArgs", "includeArguments"],
+      [{ includeArguments: "yes" }, { includeArguments: null }]
+    ],
+    [
+      "Threading",
+      Faultline.Threading.layer,
+      ["propagate_scope", "propagateScope"],
+      [{ propagateScope: 0 }, { propagateScope: null }, { propagateScope: "no" }]
+    ]
   ]
-  it.each(wrong)("%s must be what it says, or there is an error that names it", (option, make) => {
-    assert.throws(make, Faultline.OptionsError, `"${option}"`)
+
+  const refusal = (make: () => unknown): Faultline.OptionsError => {
+    try {
+      make()
+    } catch (error) {
+      assert.instanceOf(error, Faultline.OptionsError)
+      return error
+    }
+    return assert.fail("it was accepted")
+  }
+
+  for (const [name, make, slip, wrong] of factories) {
+    it(`${name}: what does not exist is refused by name, with the nearest that does`, () => {
+      for (const given of [slip?.[0] ?? "max", "constructor", "zzzzzzzzzz"]) {
+        const error = refusal(() => make({ [given]: true } as never))
+        assert.strictEqual(error.option, given)
+        assert.include(error.message, `"${given}" does not exist`)
+        assert.strictEqual(error.nearest, given === slip?.[0] ? slip?.[1] : undefined)
+      }
+    })
+
+    it(`${name}: what is of the wrong type is refused by name, and undefined is nothing`, () => {
+      for (const given of wrong) {
+        const [option] = Object.keys(given)
+        const error = refusal(() => make(given as never))
+        assert.strictEqual(error.option, option)
+        assert.match(error.reason, /^must be /)
+        if (name !== "Spool") assert.doesNotThrow(() => make({ [String(option)]: undefined } as never))
+      }
+      for (const given of [null, [], "text", 1])
+        assert.strictEqual(refusal(() => make(given as never)).option, "options")
+    })
+  }
+
+  it("the spool: without a folder it says so, by layer and by make", () => {
+    for (const make of [() => Faultline.Spool.layer({} as never), () => Faultline.Spool.make({} as never)])
+      assert.strictEqual(refusal(make).message, 'The option "directory" is missing.')
   })
+
+  it("the console of Logging: what does not exist is named with where it is", () => {
+    const error = refusal(() => Faultline.Logging.layer({ console: { eventLevl: null } } as never))
+    assert.deepStrictEqual([error.option, error.nearest], ["console.eventLevl", "console.eventLevel"])
+  })
+})
+
+describe("what takes the place of a default", () => {
+  const refusal = (overrides: unknown): Faultline.OptionsError => {
+    try {
+      Faultline.defaultIntegrations(overrides as object)
+    } catch (error) {
+      assert.instanceOf(error, Faultline.OptionsError)
+      return error
+    }
+    return assert.fail("it was accepted")
+  }
+
+  it("what is neither false nor a layer is refused under the name it was given for", () => {
+    for (const given of [null, 0, true, "", {}, { propagateScope: false }, [], () => Faultline.Argv.layer()]) {
+      const error = refusal({ argv: given })
+      assert.deepStrictEqual([error.option, error.reason.startsWith("must be false or a layer")], ["argv", true])
+    }
+  })
+
+  it("another default is refused: it would be there twice, and this one not at all", () => {
+    assert.strictEqual(
+      refusal({ argv: Faultline.Threading.layer() }).message,
+      'The option "argv" is given the integration "threading".'
+    )
+  })
+
+  it("a name that is slightly wrong names the one that was meant; what are no names is refused", () => {
+    assert.deepStrictEqual(
+      [refusal({ thread: false }), refusal({ at_exit: false }), refusal({ zzzzzzzz: false })].map(
+        ({ option, nearest }) => [option, nearest]
+      ),
+      [
+        ["thread", undefined],
+        ["at_exit", "atexit"],
+        ["zzzzzzzz", undefined]
+      ]
+    )
+    for (const given of [null, "argv", [], 3]) assert.strictEqual(refusal(given).option, "integrations")
+  })
+
+  it.scopedLive("an integration of another name, a layer around one, or an empty one may", () =>
+    Effect.gen(function* () {
+      const own = Faultline.Integration.make("own argv", () => Effect.succeed({}))
+      const names = (overrides: { readonly argv?: Layer.Layer<never, never, Faultline.Hub> }) =>
+        Effect.map(Faultline.Hub, (hub) => hub.integrations()).pipe(
+          Effect.provide(
+            Layer.provideMerge(
+              Faultline.defaultIntegrations(overrides),
+              Faultline.Hub.layer({ dsn: "http://a@127.0.0.1:1/1" })
+            )
+          )
+        )
+      const all = yield* names({})
+      assert.include(all, "argv")
+      const others = all.filter((name) => name !== "argv")
+      assert.sameMembers([...(yield* names({ argv: own }))], [...others, "own argv"])
+      assert.sameMembers([...(yield* names({ argv: Layer.empty }))], others)
+      assert.sameMembers([...(yield* names({ argv: Layer.merge(Faultline.Argv.layer(), Layer.empty) }))], [...all])
+    })
+  )
 })

@@ -7,11 +7,14 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -139,6 +142,29 @@ describe("the report of a crash", () => {
         both
       )
       assert.deepStrictEqual(second.exception?.values.at(-1)?.mechanism?.type, "threading")
+    })
+  )
+
+  it.live("Effect's own line about it is written as without the SDK", () =>
+    Effect.gen(function* () {
+      const lines = (integration: Layer.Layer<never, never, Faultline.Hub>) =>
+        Effect.gen(function* () {
+          const written: Array<string> = []
+          const logger = Logger.make(({ cause, logLevel, message }) => {
+            written.push(`${logLevel.label} ${String(message)} ${Cause.pretty(cause).split("\n")[0]}`)
+          })
+          yield* Effect.forkDaemon(fail).pipe(
+            Effect.zipRight(turn),
+            Effect.provide(integration),
+            Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
+            Logger.withMinimumLogLevel(LogLevel.Debug),
+            Effect.provide(Layer.orDie(TestHub.layerWith({})))
+          )
+          return written
+        })
+      const plain = yield* lines(Layer.empty)
+      assert.deepStrictEqual(plain, ["DEBUG Fiber terminated with an unhandled error RangeError: no"])
+      assert.deepStrictEqual(yield* lines(Threading.layer()), plain)
     })
   )
 

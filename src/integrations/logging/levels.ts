@@ -2,7 +2,7 @@
  * Levels of log lines: which of them are enough, and what they are called elsewhere.
  */
 import * as LogLevel from "effect/LogLevel"
-import { OptionsError } from "../../hub/Options.js"
+import type { Check } from "../../protocol/checkOptions.js"
 import type { Level } from "../../protocol/Event.js"
 import type { LogSeverity } from "../../protocol/Log.js"
 
@@ -12,19 +12,18 @@ export type Threshold = LogLevel.LogLevel | null
 /** As it is written in options. @internal */
 export type ThresholdInput = LogLevel.LogLevel | LogLevel.Literal | null | undefined
 
-/** Throws an `OptionsError` for what is no level. @internal */
-export const threshold = (option: string, given: ThresholdInput, otherwise: Threshold): Threshold => {
-  if (given === null) return null
-  if (given === undefined) return otherwise
-  const level = typeof given === "string" ? LogLevel.allLevels.find((known) => known._tag === given) : given
-  if (level === undefined || !LogLevel.allLevels.includes(level)) {
-    throw new OptionsError({
-      option,
-      reason: `must be a log level (${LogLevel.allLevels.map((known) => known._tag).join(", ")}) or null`
-    })
-  }
-  return level
-}
+/** @internal */
+export const isThreshold: Check = (value) =>
+  value === null || levelNamed(value as ThresholdInput) !== undefined
+    ? undefined
+    : `must be a log level (${LogLevel.allLevels.map((known) => known._tag).join(", ")}) or null`
+
+/** Of what `isThreshold` has let through. @internal */
+export const threshold = (given: ThresholdInput, otherwise: Threshold): Threshold =>
+  given === undefined ? otherwise : (levelNamed(given) ?? null)
+
+const levelNamed = (given: ThresholdInput): LogLevel.LogLevel | undefined =>
+  LogLevel.allLevels.find((known) => known === given || known._tag === given)
 
 /** @internal */
 export const reaches = (level: LogLevel.LogLevel, least: Threshold): boolean =>

@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as fc from "effect/FastCheck"
 import * as Redacted from "effect/Redacted"
-import { DsnError, type Options, OptionsError, type ResolvedOptions, resolveOptions } from "../../../src/hub/Options.js"
+import { DsnError, type Options, type ResolvedOptions, resolveOptions } from "../../../src/hub/Options.js"
+import { OptionsError } from "../../../src/protocol/OptionsError.js"
 import { build, HIDDEN, treeRecipe } from "../support/values.js"
 
 const resolve = (options: object): ResolvedOptions => resolveOptions(options, "the-host")
