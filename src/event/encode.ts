@@ -25,8 +25,8 @@ export const encodeEvent = (event: Event): string => {
 }
 
 /**
- * Everything JSON-safe, after callbacks had it or as a user built it. Masked is what stands in `extra`, `user`, in breadcrumbs and
- * in the request; elsewhere names that look like secrets are none (a package called `js-tokens`), or were set on purpose.
+ * Everything JSON-safe, after callbacks had it or as a user built it. Masked is what stands in `extra`, in breadcrumbs and in the
+ * request; elsewhere names that look like secrets are none (a package called `js-tokens`), or were set on purpose.
  *
  * @internal
  */
@@ -36,7 +36,7 @@ export const normalizeEvent = <E extends Partial<Event>>(event: E): E => {
     if (value === undefined || value === null) continue
     if (key === "breadcrumbs") result[key] = breadcrumbsOf(value)
     else if (key === "request") result[key] = requestOf(value)
-    else if (key === "extra" || key === "user") result[key] = normalize(value, 10, 1000)
+    else if (key === "extra") result[key] = normalize(value, 10, 1000)
     else result[key] = safe(value)
   }
   return result as E

@@ -186,7 +186,22 @@ export const rebase = (from: ScopeData, to: ScopeData, onto: ScopeData): ScopeDa
   }
 }
 
-const snapshotUser = (user: User | null): User | null => (user === null ? null : asRecord(normalize(user)))
+const snapshotUser = (user: User | null): User | null =>
+  user === null ? null : isPlainUser(user) ? { ...user } : asRecord(normalizeGiven(user))
+
+/** As nearly all are: nothing but a few short texts and numbers, which need no looking at one by one. */
+const isPlainUser = (user: User): boolean => {
+  try {
+    if (typeof user !== "object" || Object.getPrototypeOf(user) !== Object.prototype) return false
+    const keys = Object.keys(user)
+    return keys.length <= 8 && !Object.hasOwn(user, "toJSON") && keys.every((key) => isPlainField(user[key]))
+  } catch {
+    return false
+  }
+}
+
+const isPlainField = (value: unknown): boolean =>
+  typeof value === "string" ? value.length <= 200 && value.isWellFormed() : Number.isSafeInteger(value)
 
 /** Nothing where it is no record after all: a text would leave its letters behind. */
 const asRecord = (normal: unknown): Record<string, unknown> =>

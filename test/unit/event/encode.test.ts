@@ -240,7 +240,7 @@ describe("normalizeEvent", () => {
       data: { a: { b: { c: { d: { secret: "[Filtered]" } } } } }
     })
     assert.deepStrictEqual(event.tags, { "auth.method": "saml" })
-    assert.deepStrictEqual(event.user, { id: 1, session: "[Filtered]" })
+    assert.deepStrictEqual(event.user, { id: 1, session: "s" })
     assert.deepStrictEqual(event.modules, { cookie: "0.6.0", jsonwebtoken: "9.0.0", "express-session": "1.0.0" })
   })
 
