@@ -27,11 +27,9 @@ export const makeHttpSender = (endpoint: Endpoint, timeoutMillis: number = REQUE
   const options = { method: "POST", agent, host, port, path, ...trust(ca) }
   // A closure, and no field: what shows an object to people is not to show the key.
   const post: Post = (more) => client.request({ ...options, headers: { ...headers, ...more } })
-  // What a secure proxy passes on is encrypted twice, and only the outer layer could be fed by hand.
-  const canPoll = route.tunnel?.isSecure !== true
   return {
     keepsEnvelope: false,
-    send: (envelope, done) => new HttpSending(post, timeoutMillis, canPoll, envelope, done),
+    send: (envelope, done) => new HttpSending(post, timeoutMillis, envelope, done),
     sendSync: (envelopes, limitMillis, onWaiting) => sendAtExit(route, envelopes, limitMillis, onWaiting),
     close() {
       giveUp()
@@ -111,7 +109,6 @@ class HttpSending implements Sending {
   constructor(
     readonly post: Post,
     timeoutMillis: number,
-    readonly canPoll: boolean,
     envelope: Uint8Array,
     done: (result: SendResult) => void
   ) {
@@ -140,7 +137,7 @@ class HttpSending implements Sending {
         return true
       }
       const socket = this.#request?.socket
-      const found = this.canPoll && socket !== null && socket !== undefined ? readNow(socket) : "unreadable"
+      const found = socket !== null && socket !== undefined ? readNow(socket) : "unreadable"
       if (found === "unreadable") return false
       if (found === "nothing") return true
       if (found === "ended") {

@@ -11,7 +11,7 @@ import type { Socket } from "node:net"
  * @internal
  */
 export const readNow = (socket: Socket): "something" | "nothing" | "ended" | "unreadable" => {
-  const handle = (socket as unknown as HasHandle)._handle
+  const handle = outermost(socket as unknown as Connection)._handle
   if (handle === null || handle === undefined || typeof handle.fd !== "number" || handle.fd < 0) return "unreadable"
   const isEncrypted = (socket as { readonly encrypted?: boolean }).encrypted === true
   if (isEncrypted && typeof handle.receive !== "function") return "unreadable"
@@ -28,9 +28,15 @@ export const readNow = (socket: Socket): "something" | "nothing" | "ended" | "un
   }
 }
 
+/** What is next to the wire: through a proxy that is itself spoken to by https, what the server says is encrypted twice. */
+const outermost = (socket: Connection): Connection =>
+  socket._parent?.encrypted === true ? outermost(socket._parent) : socket
+
 const CHUNK_BYTES = 16 * 1024
 
-// SAFETY: what Node calls a socket's handle is no part of its interface; each of its members is looked at before it is used.
-interface HasHandle {
+// SAFETY: what Node calls a socket's handle, and the one below it, is no part of its interface; each member is looked at before it is used.
+interface Connection {
+  readonly encrypted?: boolean
+  readonly _parent?: Connection | null
   readonly _handle?: { readonly fd?: number; readonly receive?: (bytes: Uint8Array) => void } | null
 }

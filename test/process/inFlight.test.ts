@@ -10,9 +10,10 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { parseEnvelope } from "../../src/protocol/Envelope.js"
 import { type Certificate, selfSigned } from "../support/ingest.js"
+import { Proxy } from "../support/proxy.js"
 import { type Ended, MARGIN_MILLIS, type Receiver, receiver, run, start, waitingLines } from "./support.js"
 
-const ANSWER_MILLIS = 1000
+const ANSWER_MILLIS = 700
 const COUNT = 3
 
 interface Picky {
@@ -23,14 +24,15 @@ interface Picky {
   aborted: number
 }
 
-/** Answers (or hangs up) after `millis`, and accepts only what has somebody waiting for the answer. */
+/** Answers (or hangs up: always, or on connections that are used again) after `millis`, and accepts only what has somebody waiting for the answer. */
 const picky = (
   millis: number,
-  options: { readonly tls?: Certificate | undefined; readonly hangsUp?: boolean } = {}
+  options: { readonly tls?: Certificate | undefined; readonly hangsUp?: boolean | "reused" } = {}
 ): Effect.Effect<Picky, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.async<{ readonly state: Picky; readonly server: http.Server }>((resume) => {
       const look = new Set<() => void>()
+      const used = new WeakSet<object>()
       const handle: http.RequestListener = (request, response) => {
         const chunks: Array<Buffer> = []
         request.on("data", (chunk: Buffer) => chunks.push(chunk))
@@ -39,7 +41,10 @@ const picky = (
           if (items.some((item) => item.headers.type === "event")) state.received.push(String(headers.event_id))
           for (const waiting of look) waiting()
           setTimeout(() => {
-            if (options.hangsUp === true) return void request.socket.destroy()
+            const isReused = used.has(request.socket)
+            used.add(request.socket)
+            if (options.hangsUp === true || (options.hangsUp === "reused" && isReused))
+              return void request.socket.destroy()
             if (response.destroyed || request.socket.destroyed) return void state.aborted++
             if (items.some((item) => item.headers.type === "event")) state.accepted.push(String(headers.event_id))
             response.end("{}")
@@ -138,6 +143,21 @@ describe("what is on its way, and not answered yet, as the process ends", () => 
     })
   )
 
+  for (const secure of [false, true])
+    it.scopedLive.skipIf(certificate === undefined)(
+      `exit: through a proxy that is reached by http${secure ? "s, whose answers are encrypted twice" : ""}`,
+      () =>
+        Effect.gen(function* () {
+          const server = yield* picky(ANSWER_MILLIS, { tls: certificate })
+          const proxy = yield* Proxy.start({ tls: secure ? certificate : undefined })
+          const ended = yield* told("hard-exit.mjs", "exit when told", server.to, true, {
+            options: { shutdownTimeout: 8000, proxy: proxy.url, caCerts: certificate?.cert }
+          })
+          assertAccepted(ended, server)
+          assert.strictEqual(server.accepted.length, COUNT)
+        })
+    )
+
   for (const way of ["facade", "runPromise", "ManagedRuntime"])
     it.scopedLive(`${way}: SIGINT and SIGTERM wait for it`, () =>
       Effect.forEach(
@@ -188,6 +208,20 @@ describe("what is on its way, and not answered yet, as the process ends", () => 
       const ended = yield* told("hard-exit.mjs", "exit when told", server.to, false, patient)
       assert.isBelow(ended.millisSince("told"), 300 + MARGIN_MILLIS)
       assert.strictEqual(server.received.length, COUNT)
+      assert.strictEqual(ended.code, 7)
+    })
+  )
+
+  it.scopedLive("what was on a kept connection that turns out to be closed is sent again", () =>
+    Effect.gen(function* () {
+      const server = yield* picky(300, { hangsUp: "reused" })
+      const child = yield* start("hard-exit.mjs", ["exit when told, after a flush", "1"], { to: server.to, ...patient })
+      yield* server.to.received(2)
+      child.tell("now")
+      const ended = yield* child.ended
+      assert.deepStrictEqual(server.accepted.toSorted(), idsIn(ended))
+      assert.lengthOf(server.accepted, 2)
+      assert.lengthOf(server.received, 3)
       assert.strictEqual(ended.code, 7)
     })
   )
