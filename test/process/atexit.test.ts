@@ -88,7 +88,7 @@ describe("the limit", () => {
         const server = yield* receiver(400)
         const ended = yield* run("at-exit.mjs", [how, "20", "hurry 200"], {
           to: server,
-          options: { shutdownTimeout: 4000 }
+          options: { shutdownTimeout: 8000 }
         })
         assertEvents(ended, yield* server.events, messages(20))
         assert.strictEqual(ended.code, 3)
@@ -113,7 +113,10 @@ describe("the limit, at its extremes", () => {
     it.scopedLive(`${how}: without atexit nothing waits`, () =>
       Effect.gen(function* () {
         const server = yield* receiver("never")
-        const ended = yield* run("at-exit.mjs", [how, "3", "without"], { to: server })
+        const ended = yield* run("at-exit.mjs", [how, "3", "without"], {
+          to: server,
+          options: { shutdownTimeout: 8000 }
+        })
         assert.isAtMost(ended.millisSince("ending"), MARGIN_MILLIS)
         assert.strictEqual(ended.code, code)
         assert.strictEqual(ended.stderr, "")
@@ -223,7 +226,7 @@ describe("Ctrl-C during the wait", () => {
         const server = yield* receiver("never")
         const child = yield* start("at-exit.mjs", [how, "1", ...flags], {
           to: server,
-          options: { shutdownTimeout: 4000 }
+          options: { shutdownTimeout: 8000 }
         })
         yield* child.line(lastWord)
         child.kill("SIGINT")
@@ -239,7 +242,7 @@ describe("Ctrl-C during the wait", () => {
         const server = yield* receiver("never")
         const child = yield* start("at-exit.mjs", ["runMain, waiting", "1"], {
           to: server,
-          options: { shutdownTimeout: 4000 }
+          options: { shutdownTimeout: 8000 }
         })
         yield* server.received(1)
         child.kill(signal)

@@ -247,7 +247,7 @@ describe("hard exit, with no answer", () => {
           [
             run("hard-exit.mjs", [way, "2"], limited(silent, 700)),
             run("hard-exit.mjs", [way, "2"], limited(silent, 0)),
-            run("hard-exit.mjs", [way, "2"], limited(refusing, 4000)),
+            run("hard-exit.mjs", [way, "2"], limited(refusing, 8000)),
             run("hard-exit.mjs", [way, "2"])
           ],
           { concurrency: 2 }

@@ -27,7 +27,7 @@ describe("a program with nothing more to do", () => {
           Effect.gen(function* () {
             const server = yield* receiver(answering)
             const waits = pending && answering === "never"
-            const limit = waits ? 400 : 4000
+            const limit = waits ? 400 : 8000
             const ended = yield* run("idle.mjs", [way], { to: server, options: { shutdownTimeout: limit } })
             const what = `with a server that answers ${answering}`
             assert.strictEqual(ended.code, 0, what)

@@ -103,7 +103,7 @@ describe("a signal", () => {
       const [hurried, off] = yield* Effect.all(
         [
           signalled("SIGTERM", ["runPromise", "3"], { to: silent, options: { shutdownTimeout: 0 } }),
-          signalled("SIGTERM", ["runPromise", "3", "none"], { to: silent })
+          signalled("SIGTERM", ["runPromise", "3", "none"], { to: silent, options: { shutdownTimeout: 8000 } })
         ],
         { concurrency: 2 }
       )

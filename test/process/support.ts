@@ -92,7 +92,7 @@ export interface Running {
 }
 
 /** What it may cost to start and end a thread and a process, on a machine with other things to do. */
-export const MARGIN_MILLIS = 1500
+export const MARGIN_MILLIS = 3000
 
 /** Whoever takes longer is stuck, on however slow a machine. */
 export const BOUND_MILLIS = 12_000

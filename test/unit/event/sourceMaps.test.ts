@@ -251,7 +251,7 @@ describe("originalPosition", () => {
     const lines = code.split("\n")
     const lineno = lines.findIndex((line) => line.includes("f19999")) + 1
     beginReading()
-    const found = quickly(1000, () => originalPosition(path, lineno, 14, root))
+    const found = quickly(2000, () => originalPosition(path, lineno, 14, root))
     assert.strictEqual(found?.lineno, 20_000)
   })
 })
