@@ -107,10 +107,11 @@ const install = (
       const heard = hooks.onLog === undefined ? hooks : listening(hooks, Object.getPrototypeOf(fiber) as object)
       const registration = registry.register(name, heard, priority)
       return Scope.addFinalizerExit(scope, (exit) =>
-        Effect.sync(() => {
-          if (registration.isActive) client.attempt(`onExit of the integration "${name}"`, () => hooks.onExit?.(exit))
-          registry.unregister(registration, exit._tag === "Failure" ? exit.cause : undefined)
-        })
+        Effect.sync(() =>
+          registry.leave(registration, exit, () =>
+            client.attempt(`onExit of the integration "${name}"`, () => hooks.onExit?.(exit))
+          )
+        )
       )
     })
   )

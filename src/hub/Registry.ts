@@ -165,7 +165,8 @@ export class Registration {
 export class Registry {
   readonly #byName = new Map<string, Array<Registration>>()
   readonly #gone: Array<Registration> = []
-  #leaving: ReadonlyArray<readonly [registration: Registration, cause: object]> = []
+  #leaving: ReadonlyArray<readonly [registration: Registration, end: object]> = []
+  #ending: object | undefined
   #active: ReadonlyArray<Registration> = []
   #having: Record<CommonHook, ReadonlyArray<Registration>> = NOBODY
   #count = 0
@@ -184,10 +185,28 @@ export class Registry {
     return registration
   }
 
-  /** @param cause what ended the scope of the integration, where that was a failure */
-  unregister(registration: Registration, cause?: object): void {
-    if (cause !== undefined && registration.isActive) {
-      this.#leaving = [...this.#leaving.filter(([, other]) => other === cause), [registration, cause]]
+  /**
+   * The scope of an integration closes.
+   *
+   * @param exit what ended it
+   * @param onExit what the integration does about it; whatever it reports is a report of this end
+   */
+  leave(registration: Registration, exit: Exit.Exit<unknown, unknown>, onExit: () => void): void {
+    const end = endOf(exit)
+    const outer = this.#ending
+    this.#ending = end
+    try {
+      if (registration.isActive) onExit()
+    } finally {
+      this.#ending = outer
+    }
+    this.#unregister(registration, end)
+  }
+
+  #unregister(registration: Registration, end: object): void {
+    if (registration.isActive) {
+      const others = this.#leaving.filter(([{ name }, other]) => other === end && name !== registration.name)
+      this.#leaving = [...others, [registration, end]]
     }
     const named = (this.#byName.get(registration.name) ?? []).filter((other) => other !== registration)
     if (named.length === 0) this.#byName.delete(registration.name)
@@ -213,12 +232,12 @@ export class Registry {
   }
 
   /**
-   * Those that have a say on a report. As a program fails, its integrations go one by one, in an order that depends on how their
-   * layers were put together; the report of that very failure is still everyone's.
+   * Those that have a say on a report. As a program ends, its integrations go one by one, in an order that depends on how their
+   * layers were put together; the report of its failure, and what they themselves report as they go, is still everyone's.
    */
   activeFor(cause: object | undefined): ReadonlyArray<Registration> {
     const leaving = this.#leaving.filter(
-      ([registration, other]) => other === cause && this.get(registration.name) === undefined
+      ([registration, end]) => (end === cause || end === this.#ending) && this.get(registration.name) === undefined
     )
     return leaving.length === 0
       ? this.#active
@@ -261,6 +280,9 @@ export class Registry {
     }
   }
 }
+
+/** What the scopes that end together have in common. */
+const endOf = (exit: Exit.Exit<unknown, unknown>): object => (exit._tag === "Failure" ? exit.cause : exit)
 
 const sorted = (registrations: ReadonlyArray<Registration>): ReadonlyArray<Registration> =>
   registrations.toSorted(

@@ -168,6 +168,40 @@ describe("the report of a crash", () => {
     })
   )
 
+  const Monitoring = Layer.suspend(() => Threading.layer())
+  const Deduping = Layer.suspend(() => Faultline.Dedupe.layer())
+  const orders = {
+    "Threading, Dedupe": () => Layer.merge(Monitoring, Deduping),
+    "Dedupe, Threading": () => Layer.merge(Deduping, Monitoring),
+    "Threading on Dedupe": () => Layer.provideMerge(Monitoring, Deduping),
+    "Dedupe on Threading": () => Layer.provideMerge(Deduping, Monitoring)
+  }
+  const ends = {
+    "it ends": Effect.void,
+    "it fails": Effect.fail("over"),
+    "it is interrupted": Effect.interrupt
+  }
+  for (const [order, layer] of Object.entries(orders)) {
+    for (const [how, end] of Object.entries(ends)) {
+      it.live(
+        `is not made as ${how} of an error that was reported before, however the layers are put together: ${order}`,
+        () =>
+          Effect.gen(function* () {
+            const program = Effect.gen(function* () {
+              const error = new RangeError("no")
+              yield* Effect.forkDaemon(Effect.fail(error))
+              yield* Effect.forkDaemon(Effect.fail(error))
+              yield* turn
+              yield* Faultline.captureException(error)
+              yield* end
+            })
+            yield* Effect.exit(Effect.provide(program, layer()))
+            assert.lengthOf(yield* TestHub.events, 1)
+          }).pipe(Effect.provide(TestHub.layer))
+      )
+    }
+  }
+
   it.live("leaves no trace on what failed", () =>
     Effect.gen(function* () {
       let exit: Exit.Exit<never, unknown> | undefined

@@ -1,8 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as fc from "effect/FastCheck"
 import { type Hooks, type Phase, type Priority, type Registration, Registry } from "../../../src/hub/Registry.js"
+
+const leave = (registry: Registry, registration: Registration, cause?: Cause.Cause<unknown>): void =>
+  registry.leave(registration, cause === undefined ? Exit.void : Exit.failCause(cause), () => {})
 
 const setUp = () => {
   const said: Array<string> = []
@@ -38,14 +42,14 @@ describe("Registry", () => {
     assert.deepStrictEqual(names(), ["x"])
     assert.strictEqual(registry.get("x"), c)
     log.length = 0
-    registry.unregister(c)
+    leave(registry, c)
     assert.deepStrictEqual(log, ["-c", "+b"])
-    registry.unregister(a)
+    leave(registry, a)
     assert.deepStrictEqual(log, ["-c", "+b"], "one that was not active goes silently")
-    registry.unregister(b)
+    leave(registry, b)
     assert.deepStrictEqual(log, ["-c", "+b", "-b"])
     assert.deepStrictEqual(names(), [])
-    registry.unregister(b)
+    leave(registry, b)
     assert.deepStrictEqual(log, ["-c", "+b", "-b"], "once is enough")
   })
 
@@ -59,7 +63,7 @@ describe("Registry", () => {
       const user = order[0] === "user" ? first : second
       assert.strictEqual(registry.get("x"), user)
       assert.isTrue(user?.isActive)
-      registry.unregister(user)
+      leave(registry, user)
       assert.strictEqual(registry.get("x")?.priority, "default")
     }
   })
@@ -92,7 +96,7 @@ describe("Registry", () => {
     assert.deepStrictEqual(registry.having("onLog"), [])
     assert.deepStrictEqual(log, ["+a", "+c"])
     assert.isTrue(said.some((line) => line.includes('"b"') && line.includes("boom")))
-    assert.doesNotThrow(() => registry.unregister(bad))
+    assert.doesNotThrow(() => leave(registry, bad))
     assert.deepStrictEqual(names(), ["a", "c"])
   })
 
@@ -100,7 +104,7 @@ describe("Registry", () => {
     const { names, register, registry, said } = setUp()
     const bad = register("b", "b", "default", { activate: () => boom })
     register("a", "a")
-    assert.doesNotThrow(() => registry.unregister(bad))
+    assert.doesNotThrow(() => leave(registry, bad))
     assert.deepStrictEqual(names(), ["a"])
     assert.isTrue(said.some((line) => line.includes('"b"')))
   })
@@ -115,7 +119,7 @@ describe("Registry", () => {
     assert.deepStrictEqual(names(), [])
     assert.deepStrictEqual(registry.having("onFiberStart"), [])
     registry.close()
-    registry.unregister(a)
+    leave(registry, a)
     assert.deepStrictEqual(log, ["+a", "+c", "-a", "-c"])
   })
 
@@ -126,7 +130,7 @@ describe("Registry", () => {
     const b = register("b", "b", "default", { onLog: hook, onFiberStart: hook })
     const named = (hook: "onLog" | "onFiberStart" | "onFiberEnd") => registry.having(hook).map(({ name }) => name)
     assert.deepStrictEqual([named("onLog"), named("onFiberStart"), named("onFiberEnd")], [["a", "b"], ["b"], ["a"]])
-    registry.unregister(b)
+    leave(registry, b)
     assert.deepStrictEqual([named("onLog"), named("onFiberStart"), named("onFiberEnd")], [["a"], [], ["a"]])
   })
 
@@ -139,8 +143,8 @@ describe("Registry", () => {
       const a = register("a", "a")
       const b = register("b", "b", "default", { phase: "last" })
       register("c", "c")
-      registry.unregister(b, cause)
-      registry.unregister(a, cause)
+      leave(registry, b, cause)
+      leave(registry, a, cause)
       const named = (cause: object | undefined) => registry.activeFor(cause).map(({ name }) => name)
       assert.deepStrictEqual(named(cause), ["a", "c", "b"])
       assert.deepStrictEqual(named(other), ["c"])
@@ -152,12 +156,12 @@ describe("Registry", () => {
       register("a", "a1")
       const a = register("a", "a2", "user")
       const b = register("b", "b")
-      registry.unregister(a, cause)
+      leave(registry, a, cause)
       assert.deepStrictEqual(
         registry.activeFor(cause).map(({ name }) => name),
         ["a", "b"]
       )
-      registry.unregister(b, other)
+      leave(registry, b, other)
       assert.deepStrictEqual(
         registry.activeFor(cause).map(({ name }) => name),
         ["a"]
@@ -170,8 +174,8 @@ describe("Registry", () => {
 
     it("of failures before the last one nobody is remembered", () => {
       const { register, registry } = setUp()
-      registry.unregister(register("a", "a"), cause)
-      registry.unregister(register("b", "b"), other)
+      leave(registry, register("a", "a"), cause)
+      leave(registry, register("b", "b"), other)
       assert.deepStrictEqual(registry.activeFor(cause), [])
       assert.deepStrictEqual(
         registry.activeFor(other).map(({ name }) => name),
@@ -179,9 +183,22 @@ describe("Registry", () => {
       )
     })
 
+    it("those that have gone before have a say on what others report as they go, at the same end", () => {
+      const { register, registry } = setUp()
+      const named = (): Array<string> => registry.activeFor(undefined).map(({ name }) => name)
+      const [a, b, c] = [register("a", "a"), register("b", "b"), register("c", "c")]
+      const seen: Array<Array<string>> = []
+      const end = Exit.succeed(1)
+      registry.leave(a, end, () => seen.push(named()))
+      assert.deepStrictEqual(named(), ["b", "c"])
+      registry.leave(b, end, () => seen.push(named()))
+      registry.leave(c, Exit.succeed(1), () => seen.push(named()))
+      assert.deepStrictEqual(seen, [["a", "b", "c"], ["a", "b", "c"], ["c"]])
+    })
+
     it("and not after the hub has closed", () => {
       const { register, registry } = setUp()
-      registry.unregister(register("a", "a"), cause)
+      leave(registry, register("a", "a"), cause)
       registry.close()
       assert.deepStrictEqual(registry.activeFor(cause), [])
     })
@@ -191,9 +208,9 @@ describe("Registry", () => {
     const { register, registry } = setUp()
     const ran: Array<string> = []
     const closing = (id: string): Hooks => ({ onHubClose: Effect.sync(() => void ran.push(id)) })
-    registry.unregister(register("a", "a", "default", closing("a default")))
-    registry.unregister(register("a", "a", "user", closing("a user")))
-    registry.unregister(register("a", "a", "default", closing("a default again")))
+    leave(registry, register("a", "a", "default", closing("a default")))
+    leave(registry, register("a", "a", "user", closing("a user")))
+    leave(registry, register("a", "a", "default", closing("a default again")))
     register("b", "b", "default", closing("b"))
     register("c", "c")
     for (const effect of registry.closing()) Effect.runSync(effect)
@@ -221,7 +238,7 @@ describe("Registry", () => {
       for (const action of steps) {
         if ("remove" in action) {
           const [gone] = there.splice(action.remove % Math.max(1, there.length), 1)
-          if (gone !== undefined) registry.unregister(gone.registration)
+          if (gone !== undefined) leave(registry, gone.registration)
         } else {
           const id = count++
           on.set(id, 0)
