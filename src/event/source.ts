@@ -25,29 +25,21 @@ export const addSourceContext = (frame: StackFrame, lines: number, content?: Rea
 }
 
 /**
- * From now on an event is being built: files are read for it until it has taken `READ_MILLIS`, the rest is left to the next one.
+ * From now on an event is being built: files are read for it until that has taken `READ_MILLIS`, and source maps until they have
+ * taken as much again. What has been begun is finished; the rest is left to the next event.
  *
  * @internal
  */
 export const beginReading = (): void => {
-  spent = 0
+  ofSources.spent = 0
+  ofMaps.spent = 0
 }
 
 /** @internal */
-export const hasTimeToRead = (): boolean => spent < READ_MILLIS
+export const hasTimeToRead = (): boolean => isLeft(ofSources) && isLeft(ofMaps)
 
-/** The time this takes counts as reading. @internal */
-export const reading = <A>(read: () => A): A | undefined => {
-  if (!hasTimeToRead()) return undefined
-  const start = performance.now()
-  try {
-    return read()
-  } catch {
-    return undefined
-  } finally {
-    spent += performance.now() - start
-  }
-}
+/** `undefined` where there was no time left, and where it fails. @internal */
+export const readingMap = <A>(read: () => A): A | undefined => reading(ofMaps, read)
 
 /** The lines of a file, `undefined` if it cannot be read. @internal */
 export const linesOf = (path: string): ReadonlyArray<string> | undefined => {
@@ -57,8 +49,8 @@ export const linesOf = (path: string): ReadonlyArray<string> | undefined => {
     files.set(path, known)
     return known?.lines
   }
-  if (!hasTimeToRead()) return undefined
-  const file = reading(() => readLines(path))
+  if (!isLeft(ofSources)) return undefined
+  const file = reading(ofSources, () => readLines(path))
   remember(path, file)
   return file?.lines
 }
@@ -77,7 +69,28 @@ interface File {
 /** Least recently used first; `undefined` remembers a file that cannot be read. */
 const files = new Map<string, File | undefined>()
 let bytes = 0
-let spent = 0
+
+/** Apart from each other: one large map must not take the time for the lines that it leads to. */
+interface Time {
+  spent: number
+}
+
+const ofSources: Time = { spent: 0 }
+const ofMaps: Time = { spent: 0 }
+
+const isLeft = (time: Time): boolean => time.spent < READ_MILLIS
+
+const reading = <A>(time: Time, read: () => A): A | undefined => {
+  if (!isLeft(time)) return undefined
+  const start = performance.now()
+  try {
+    return read()
+  } catch {
+    return undefined
+  } finally {
+    time.spent += performance.now() - start
+  }
+}
 
 const remember = (path: string, file: File | undefined): void => {
   files.set(path, file)

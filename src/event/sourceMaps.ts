@@ -5,7 +5,7 @@
 import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs"
 import { dirname, isAbsolute, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { linesOf, reading } from "./source.js"
+import { linesOf, readingMap } from "./source.js"
 
 /** @internal */
 export interface OriginalPosition {
@@ -31,20 +31,25 @@ export const originalPosition = (
 ): OriginalPosition | undefined => {
   const map = mapOf(path)
   if (map === undefined) return undefined
-  const found = reading(() => map.find(lineno - 1, colno - 1))
-  if (found === undefined) return undefined
-  const source = found.map.sourcePath(found.source, root)
-  if (source === undefined) return undefined
-  return {
-    path: source,
-    lineno: found.line + 1,
-    colno: found.column + 1,
-    content: found.map.content(found.source)
+  try {
+    const found = map.find(lineno - 1, colno - 1)
+    const source = found?.map.sourcePath(found.source, root)
+    if (found === undefined || source === undefined) return undefined
+    return {
+      path: source,
+      lineno: found.line + 1,
+      colno: found.column + 1,
+      content: found.map.content(found.source)
+    }
+  } catch {
+    return undefined
   }
 }
 
 const MAX_MAPS = 64
 const MAX_MAP_BYTES = 8 * 1024 * 1024
+/** As Base64. */
+const MAX_INLINE_BYTES = Math.ceil(MAX_MAP_BYTES * 1.4)
 const MAX_TOTAL_BYTES = 32 * 1024 * 1024
 const TAIL_BYTES = 4096
 
@@ -65,7 +70,7 @@ const mapOf = (path: string): SourceMap | undefined => {
     return known.map
   }
   const lines = linesOf(path)
-  const loaded = reading(() => load(path, lines) ?? NONE)
+  const loaded = readingMap(() => load(path, lines) ?? NONE)
   // Also where there was no time left: then it is looked for again.
   if (loaded === undefined) return undefined
   maps.set(path, loaded)
@@ -81,7 +86,7 @@ const mapOf = (path: string): SourceMap | undefined => {
 const NONE: Loaded = { map: undefined, bytes: 0 }
 
 const load = (path: string, lines: ReadonlyArray<string> | undefined): Loaded | undefined => {
-  const url = lines === undefined ? mapUrlIn(tailOf(path).split(/\r?\n/)) : mapUrlIn(lines.slice(-10))
+  const url = mapUrlIn(lines === undefined ? endOf(path).split(/\r?\n/) : lines.slice(-10))
   if (url === undefined) return undefined
   try {
     const [text, base] = url.startsWith("data:") ? [inline(url), path] : fileAt(url, path)
@@ -104,22 +109,30 @@ const mapUrlIn = (lines: ReadonlyArray<string>): string | undefined => {
   return undefined
 }
 
-/** Of a bundle too large to be shown, the end, where it names its map. */
-const tailOf = (path: string): string => {
+/** Of a bundle too large to be shown, the end, where it names its map, or has it. */
+const endOf = (path: string): string => {
   const stat = statSync(path)
   if (!stat.isFile()) return ""
   const descriptor = openSync(path, "r")
   try {
-    const buffer = Buffer.alloc(Math.min(TAIL_BYTES, stat.size))
-    return buffer.toString("utf8", 0, readSync(descriptor, buffer, 0, buffer.length, stat.size - buffer.length))
+    const tail = readEnd(descriptor, stat.size, TAIL_BYTES)
+    // Nothing but the end of a map that is in the file.
+    return /^[\w+/=%-]*\s*$/.test(tail) ? readEnd(descriptor, stat.size, MAX_INLINE_BYTES) : tail
   } finally {
     closeSync(descriptor)
   }
 }
 
+const readEnd = (descriptor: number, size: number, bytes: number): string => {
+  const buffer = Buffer.alloc(Math.min(bytes, size))
+  const read = readSync(descriptor, buffer, 0, buffer.length, size - buffer.length)
+  const line = bytes === TAIL_BYTES ? 0 : Math.max(0, buffer.lastIndexOf("sourceMappingURL=") - 8)
+  return buffer.toString("utf8", line, read)
+}
+
 const inline = (url: string): string | undefined => {
   const comma = url.indexOf(",")
-  if (comma < 0 || url.length > MAX_MAP_BYTES * 1.4) return undefined
+  if (comma < 0 || url.length > MAX_INLINE_BYTES) return undefined
   const data = url.slice(comma + 1)
   return /;base64$/i.test(url.slice(0, comma)) ? Buffer.from(data, "base64").toString("utf8") : decodeURIComponent(data)
 }
@@ -149,14 +162,28 @@ interface Found {
   readonly column: number
 }
 
-type LineStart = readonly [at: number, source: number, line: number, column: number]
+/** A place in the text of the mappings, with the running sums up to there. */
+interface Mark {
+  readonly at: number
+  readonly generated: number
+  /** -1: what stands before it is of no source. */
+  readonly source: number
+  readonly lastSource: number
+  readonly line: number
+  readonly column: number
+}
+
+/** So many segments are decoded again at most: a minified bundle is one line of a million. */
+const SEGMENTS_PER_MARK = 512
 
 /** Decoded no further than what was asked for: most of a map is never looked at. */
 class SourceMap {
   readonly #sections: ReadonlyArray<{ readonly line: number; readonly column: number; readonly map: SourceMap }>
   readonly #mappings: string
-  /** Of each line that was reached: where it starts in the text, and the running sums up to there. */
-  readonly #starts: Array<LineStart> = [[0, 0, 0, 0]]
+  /** The start of each line that was reached. */
+  readonly #starts: Array<Mark> = [{ at: 0, generated: 0, source: -1, lastSource: 0, line: 0, column: 0 }]
+  /** Places within a line that was reached, by line, in order. */
+  readonly #marks = new Map<number, Array<Mark>>()
   readonly #contents = new Map<number, ReadonlyArray<string> | undefined>()
 
   constructor(
@@ -177,20 +204,24 @@ class SourceMap {
       return section.map.find(line - section.line, line === section.line ? column - section.column : column)
     }
     for (let known = this.#starts.length - 1; known < line; known++) {
-      const next = this.#decode(this.#starts[known] as LineStart)
+      const next = this.#decode(this.#starts[known] as Mark)
       if (next === undefined) return undefined
       this.#starts.push(next)
     }
     const start = this.#starts[line]
-    let found: Found | undefined
-    if (start !== undefined) {
-      this.#decode(start, (generated, source, originalLine, originalColumn) => {
-        if (generated > column) return false
-        found = source < 0 ? undefined : { map: this, source, line: originalLine, column: originalColumn }
-        return true
-      })
-    }
-    return found
+    if (start === undefined) return undefined
+    let marks = this.#marks.get(line)
+    if (marks === undefined) this.#marks.set(line, (marks = [start]))
+    let found = marks.findLast((mark) => mark.generated <= column)
+    let count = 0
+    this.#decode(found ?? start, (mark) => {
+      if (mark.generated > column) return false
+      found = mark
+      if (++count % SEGMENTS_PER_MARK === 0 && mark.at > (marks.at(-1)?.at ?? 0)) marks.push(mark)
+      return true
+    })
+    if (found === undefined || found.source < 0) return undefined
+    return { map: this, source: found.source, line: found.line, column: found.column }
   }
 
   sourcePath(index: number, root: string): string | undefined {
@@ -213,17 +244,13 @@ class SourceMap {
     return this.#contents.get(index)
   }
 
-  /** One line; returns where the next one starts, if there is one. `visit` may end it early. */
-  #decode(
-    start: LineStart,
-    visit?: (generated: number, source: number, line: number, column: number) => boolean
-  ): LineStart | undefined {
+  /** The rest of a line; returns where the next one starts, if there is one. `visit` may end it early. */
+  #decode(start: Mark, visit?: (mark: Mark) => boolean): Mark | undefined {
     const text = this.#mappings
-    let [at, source, line, column] = start
-    let generated = 0
+    let { at, generated, lastSource: source, line, column } = start
     while (at < text.length) {
       const char = text.charCodeAt(at)
-      if (char === SEMICOLON) return [at + 1, source, line, column]
+      if (char === SEMICOLON) return { at: at + 1, generated: 0, source: -1, lastSource: source, line, column }
       if (char === COMMA) {
         at++
         continue
@@ -247,7 +274,8 @@ class SourceMap {
         fields++
         next = text.charCodeAt(at)
       }
-      if (visit?.(generated, fields < 4 ? -1 : source, line, column) === false) return undefined
+      const mark = { at, generated, source: fields < 4 ? -1 : source, lastSource: source, line, column }
+      if (visit?.(mark) === false) return undefined
     }
     return undefined
   }

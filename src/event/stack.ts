@@ -1,7 +1,8 @@
 /**
  * V8's stack text as frames of the protocol.
  */
-import { isAbsolute, relative, sep } from "node:path"
+import { readFileSync } from "node:fs"
+import { dirname, isAbsolute, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { StackFrame } from "../protocol/Event.js"
 import { debugIdOf } from "./debugImages.js"
@@ -63,7 +64,7 @@ export class StackParser {
       if (frame === undefined) continue
       if (isRunLoop(frame)) {
         parsed.internals.push(frame)
-        if (parsed.fiber < 0 && FIBER.test(frame.module ?? "")) parsed.fiber = parsed.frames.length
+        if (parsed.fiber < 0 && isFiber(frame)) parsed.fiber = parsed.frames.length
       } else parsed.frames.push(frame)
     }
     if (body.length <= MAX_STACK_LENGTH && hasTimeToRead()) {
@@ -163,11 +164,7 @@ export class StackParser {
       module === entry || module.startsWith(`${entry}/`) || filename.startsWith(entry) || path.startsWith(entry)
     if (this.options.inAppInclude.some(matches)) return true
     if (this.options.inAppExclude.some(matches)) return false
-    return (
-      isAbsolute(path) &&
-      !/(?:^|[\\/])node_modules[\\/]/.test(path) &&
-      !ownFolders.some((folder) => path.startsWith(folder))
-    )
+    return isAbsolute(path) && !/(?:^|[\\/])node_modules[\\/]/.test(path) && !isOwn(path)
   }
 }
 
@@ -200,8 +197,25 @@ const MAX_REMEMBERED = 4096
 const MAX_SPANS = 1024
 const MAX_LINE_LENGTH = 1024
 
-/** This SDK's own folder: where it runs from source or from a link it is not below a `node_modules`. */
-const ownFolders = [fileURLToPath(new URL("../", import.meta.url))]
+/** Of this SDK: where it runs from source or from a link it is not below a `node_modules`. */
+const isOwn = (path: string): boolean => {
+  ownFolder ??= findOwnFolder()
+  return ownFolder !== "" && path.startsWith(ownFolder)
+}
+
+let ownFolder: string | undefined
+
+/** In a bundle this file is the program's: it lies in a folder of the program, or (as CommonJS) does not know where it lies. */
+const findOwnFolder = (): string => {
+  try {
+    // Not `new URL("..", import.meta.url)`, which bundlers take for a file to bring along.
+    const folder = dirname(dirname(fileURLToPath(import.meta.url)))
+    const { name } = JSON.parse(readFileSync(join(dirname(folder), "package.json"), "utf8")) as { name?: unknown }
+    return name === "effect-faultline" ? folder + sep : ""
+  } catch {
+    return ""
+  }
+}
 
 /** `src/users/repo` for a file of the application, `effect/internal/core` for one of a package. */
 const moduleName = (filename: string): string => {
@@ -213,12 +227,21 @@ const moduleName = (filename: string): string => {
 /** The fiber's run loop and the combinators' plumbing, which say nothing about the program. */
 const isRunLoop = (frame: StackFrame): boolean =>
   frame.module !== undefined
-    ? frame.in_app === false && INTERNAL.test(frame.module)
+    ? frame.in_app === false
+      ? INTERNAL.test(frame.module)
+      : isBundledFiber(frame)
     : /^(?:Generator\.next|Iterator\.next)$/.test(frame.function ?? "")
+
+const isFiber = (frame: StackFrame): boolean => FIBER.test(frame.module ?? "") || isBundledFiber(frame)
+
+/** In a bundle without a source map nothing is left of Effect but names, of which only the fiber's are like no other. */
+const isBundledFiber = ({ abs_path: path, function: name }: StackFrame): boolean =>
+  name !== undefined && BUNDLED.test(name) && path?.includes("node_modules") === false
 
 /** `src` where Node maps Effect's own files. */
 const INTERNAL = /^effect\/(?:src\/)?(?:internal\/|Effectable|Utils|Scheduler|Micro)/
 const FIBER = /^effect\/(?:src\/)?internal\/fiberRuntime$/
+const BUNDLED = /^_?FiberRuntime\.|\.(?:drainQueueOnCurrentThread|evaluateMessageWhileSuspended|evaluateEffect)$/
 
 /** What makes one span of a kind another name than the next, and with it another stack: ids and numbers. */
 const VARYING = /\b(?:\d+|(?=[\w-]*\d)[\da-f]{8,}(?:-[\da-f]{4,})*|(?=\w*\d)(?=\w*[A-Za-z])\w{16,})\b/gi

@@ -65,6 +65,22 @@ const assertOriginal = (actual: StackFrame): void => {
   assert.deepStrictEqual(actual.post_context, ["}"])
 }
 
+describe("a large map", () => {
+  it("of a bundle on one line maps all frames of the first event, whatever time reading it takes", () => {
+    const mappings = `AAAA${",CACA".repeat(1_500_000)}`
+    const path = written("large/bundle.js", "0\n//# sourceMappingURL=bundle.js.map\n")
+    written("large/bundle.js.map", JSON.stringify({ version: 3, sources: ["original.ts"], names: [], mappings }))
+    beginReading()
+    const parser = parserWith()
+    const columns = Array.from({ length: 100 }, (_, index) => ((index * 37) % 100) * 14_990)
+    const frames = columns.map((column) => parser.frame(`    at f (${path}:1:${column + 1})`))
+    assert.deepStrictEqual(
+      frames.map((frame) => [frame?.filename, frame?.lineno, frame?.colno]),
+      columns.map((column) => ["large/original.ts", column + 1, 1])
+    )
+  })
+})
+
 describe("a frame of generated code is shown where it was written", () => {
   it("by a map beside the file", () => {
     const { line } = compiled({ sourcemap: "external" }, (code, map) => {
