@@ -17,7 +17,7 @@ import { addSpanTags } from "../event/spanTags.js"
 import { StackParser } from "../event/stack.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import type { DiscardReason, ItemType } from "../protocol/Category.js"
-import { headerDsn } from "../protocol/Dsn.js"
+import { envelopeUrl, headerDsn } from "../protocol/Dsn.js"
 import type { EnvelopeHeaders } from "../protocol/Envelope.js"
 import type { Attachment, Event, EventId, Exception, Mechanism } from "../protocol/Event.js"
 import { makeEventId } from "../protocol/Ids.js"
@@ -36,6 +36,7 @@ import { metrics } from "../transport/metrics.js"
 import { Outcomes } from "../transport/Outcomes.js"
 import { profiles } from "../transport/profiles.js"
 import type { Spool } from "../transport/Spool.js"
+import type { Store } from "../transport/Store.js"
 import { makeSpotlightSender, SPOTLIGHT_PATIENCE_MILLIS } from "../transport/spotlight.js"
 import { openSilently, type Sender, type Target, type Transport } from "../transport/Transport.js"
 import { Budget, budgetKey, type Spent } from "./budget.js"
@@ -673,8 +674,15 @@ export class Client implements ScopeOwner {
       maxQueueBytes: this.options.maxQueueBytes,
       reportHeaders: this.#sender,
       accepted: profiles[this.options.profile],
-      store: target === undefined ? undefined : spool.open((message) => writeLine(`[faultline] ${message}`))
+      store: target === undefined ? undefined : this.#openSpool(spool)
     })
+  }
+
+  /** What is kept for one server, under one key, is nobody else's. */
+  #openSpool(spool: Spool.Service): Store | undefined {
+    const { dsn } = this.options
+    const owner = dsn === undefined ? "" : `${envelopeUrl(dsn)} ${dsn.publicKey}`
+    return spool.open((message) => writeLine(`[faultline] ${message}`), owner)
   }
 
   /** Beside a server it shows what the server gets; without one, it is what there is to send to. */

@@ -226,10 +226,11 @@ export class Delivery {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#config.store?.flush()
     const left = this.#takeWaiting()
-    const kept = left.filter(({ stored }) => stored !== undefined).length
+    const kept = left.filter((waiting) => this.#isKept(waiting)).length
     if (left.length > kept) this.#config.debug(`closed with ${left.length - kept} envelopes unsent`)
-    const unanswered = this.#inFlight.filter(({ waiting }) => waiting.stored === undefined)
+    const unanswered = this.#inFlight.filter(({ waiting }) => !this.#isKept(waiting))
     if (unanswered.length > 0)
       this.#config.debug(`closed before an answer came: ${listed(unanswered.map(({ waiting }) => waiting))}`)
     if (kept > 0) this.#config.debug(`closed with ${kept} envelopes left in the spool`)
@@ -240,6 +241,11 @@ export class Delivery {
     this.#config.store?.close()
     this.#guard("close", () => this.#config.sender.close())
     this.#notify()
+  }
+
+  /** Whether it is there for whoever comes next. */
+  #isKept({ stored }: Waiting): boolean {
+    return stored !== undefined && this.#config.store?.holds(stored) === true
   }
 
   #resize(sign: 1 | -1, bytes: number): void {
@@ -345,7 +351,7 @@ export class Delivery {
     while (!this.#hasRoom(waiting)) {
       const displaced = this.#taken(this.#queue.pop())
       if (displaced === undefined) return false
-      if (displaced.stored === undefined) this.#lose("queue_overflow", displaced)
+      if (!this.#isKept(displaced)) this.#lose("queue_overflow", displaced)
       displaced.answered?.()
     }
     return true
@@ -419,7 +425,7 @@ export class Delivery {
 
   #sendSync(exit: AtExit, waiting: ReadonlyArray<Waiting>): void {
     const allowed = waiting
-      .filter(({ stored }, index) => stored === undefined || index < MAX_AT_EXIT)
+      .filter((envelope, index) => !this.#isKept(envelope) || index < MAX_AT_EXIT)
       .map((envelope) => this.#load(envelope))
       .map((envelope) => (envelope === undefined ? undefined : this.#withoutLimited(envelope)))
       .filter((envelope) => envelope !== undefined)
@@ -516,10 +522,10 @@ export class Delivery {
   #settle(waiting: Waiting, result: SendResult): void {
     if (!isAnswer(result)) {
       const reason = (result as { readonly reason?: string } | undefined)?.reason ?? "no answer"
-      const fate = waiting.stored === undefined ? "" : ", it stays in the spool"
+      const fate = this.#isKept(waiting) ? ", it stays in the spool" : ""
       // Of those that the exit comes too early for there may be thousands.
       if (result !== NOT_IN_TIME) this.#config.debug(`not sent: ${reason}: ${describe(waiting)}${fate}`)
-      if (waiting.stored === undefined) {
+      if (!this.#isKept(waiting)) {
         waiting.answered?.()
         this.#lose("network_error", waiting)
       } else if (this.#exit === undefined) this.#pause(waiting)

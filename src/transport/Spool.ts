@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+import { createHash } from "node:crypto"
+import { join } from "node:path"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
@@ -16,7 +18,7 @@ import { Folder } from "./spool/Folder.js"
  * @category models
  */
 export interface SpoolOptions {
-  /** Where envelopes are kept; made if it is not there. Several processes may share it. */
+  /** Where envelopes are kept; made if it is not there. Several processes may share it, also those of different DSNs. */
   readonly directory: string
   /**
    * - `sync`: an event is on disk when its capture returns. Nothing that is done to the process afterwards loses it.
@@ -75,9 +77,9 @@ export class Spool extends Context.Reference<Spool>()("effect-faultline/Spool", 
     const { directory, durability, maxAge, maxBytes, maxCount } = options
     if (directory === undefined) throw new OptionsError({ option: "directory", reason: "is missing" })
     return {
-      open: (warn) =>
+      open: (warn, owner) =>
         new Folder({
-          directory,
+          directory: join(directory, `to-${createHash("sha256").update(owner).digest("hex").slice(0, 16)}`),
           maxBytes: maxBytes ?? 64 * 1024 * 1024,
           maxCount: maxCount ?? 10_000,
           maxAgeMillis: Duration.toMillis(maxAge ?? "7 days"),
@@ -98,7 +100,7 @@ export declare namespace Spool {
    */
   interface Service {
     /** @internal */
-    readonly open: (warn: (message: string) => void) => Store | undefined
+    readonly open: (warn: (message: string) => void, owner: string) => Store | undefined
   }
 }
 

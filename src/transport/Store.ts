@@ -15,6 +15,8 @@ export interface Store {
   /** `undefined`: it is not there any more. */
   readonly read: (stored: Stored) => Uint8Array | undefined
   readonly remove: (stored: Stored) => void
+  /** Whether it is stored, or still can be: a disk may have refused it in the background. */
+  readonly holds: (stored: Stored) => boolean
   /** What was read is no envelope: it is removed, and somebody is told. */
   readonly spoiled: (stored: Stored) => void
   /** What earlier processes have left, oldest first. Whoever gets it is the only one. */

@@ -36,12 +36,14 @@ export class Folder implements Store {
   #closed = false
   /** Nothing is left for later. */
   #isImmediate: boolean
+  #isExiting = false
 
   constructor(readonly config: FolderConfig) {
-    this.#attempt("be opened", () => fs.mkdirSync(join(config.directory, this.#run), { recursive: true, mode: 0o700 }))
+    // Not yet the folder of this run: most have nothing to leave in it.
+    this.#attempt("be opened", () => fs.mkdirSync(config.directory, { recursive: true, mode: 0o700 }))
     this.#signsOfLife = setInterval(() => this.#signOfLife(), SIGN_OF_LIFE_MILLIS).unref()
     this.#isImmediate = config.writeDelayMillis === undefined
-    if (!this.#isImmediate) process.on("exit", this.#onExit)
+    process.on("exit", this.#onExit)
   }
 
   get count(): number {
@@ -73,7 +75,7 @@ export class Folder implements Store {
 
   remove(stored: Stored): void {
     const entry = stored as Entry
-    if (entry.state === "removed") return
+    if (!this.holds(entry)) return
     const { path, state } = entry
     entry.state = "removed"
     entry.bytes = undefined
@@ -81,6 +83,12 @@ export class Folder implements Store {
     this.#count--
     this.#bytes -= entry.size
     if (path !== undefined && state === "written") this.#unlink(path)
+    if (this.#isExiting && this.#count === 0) this.#removeEmpty()
+  }
+
+  holds(stored: Stored): boolean {
+    const { state } = stored as Entry
+    return state !== "failed" && state !== "removed"
   }
 
   spoiled(stored: Stored): void {
@@ -136,20 +144,21 @@ export class Folder implements Store {
     this.#closed = true
     clearInterval(this.#signsOfLife)
     process.off("exit", this.#onExit)
-    for (const run of this.#runs) {
-      releaseRun(run)
-      try {
-        fs.rmdirSync(join(this.config.directory, run))
-      } catch {
-        // Something is left in it, for whoever comes next.
-      }
-    }
+    this.#removeEmpty()
+    for (const run of this.#runs) releaseRun(run)
   }
 
   /** From here on no timer fires any more. */
   readonly #onExit = (): void => {
     this.#isImmediate = true
+    this.#isExiting = true
     this.flush()
+    if (this.#count === 0) this.#removeEmpty()
+  }
+
+  #removeEmpty(): void {
+    for (const run of this.#runs) removeIfEmpty(join(this.config.directory, run))
+    removeIfEmpty(this.config.directory)
   }
 
   #claimAbandoned(): ReadonlyArray<string> {
@@ -162,7 +171,7 @@ export class Folder implements Store {
         continue
       }
       try {
-        if (isInUse(name, path)) continue
+        if (isInUse(name, path) || removeIfEmpty(path)) continue
         const own = acquireRun()
         // All or nothing: whoever renames it first has it.
         fs.renameSync(path, join(directory, own))
@@ -184,6 +193,7 @@ export class Folder implements Store {
       return true
     })
     if (written === true) entry.written()
+    else this.#giveUp(entry)
     return written === true
   }
 
@@ -204,11 +214,11 @@ export class Folder implements Store {
     const path = (entry.path ??= this.#newPath(entry.size))
     const settle = (error: unknown): void => {
       if (error !== null) this.#trouble("be written to", error)
-      this.#waiting.delete(entry)
       // It may have been answered meanwhile, or been written in a hurry.
       if (entry.state === "writing" && error === null) entry.written()
-      else if (entry.state === "writing") entry.state = "waiting"
+      else if (entry.state === "writing") this.#giveUp(entry)
       else if (entry.state === "removed") this.#unlink(path)
+      this.#waiting.delete(entry)
       done()
     }
     entry.state = "writing"
@@ -218,6 +228,15 @@ export class Folder implements Store {
         else fs.unlink(path + TEMPORARY, () => settle(error))
       })
     )
+  }
+
+  /** The disk does not take it: it is in memory alone, as without a spool. */
+  #giveUp(entry: Entry): void {
+    entry.state = "failed"
+    // One that is to be written at once was not counted yet.
+    if (!this.#waiting.delete(entry)) return
+    this.#count--
+    this.#bytes -= entry.size
   }
 
   /** In the order of their names they are in the order of their coming, also where the clock is set back. */
@@ -253,8 +272,13 @@ export class Folder implements Store {
 
   #signOfLife(): void {
     const now = new Date()
-    for (const run of this.#runs)
-      this.#attempt("be written to", () => fs.utimesSync(join(this.config.directory, run), now, now))
+    for (const run of this.#runs) {
+      try {
+        fs.utimesSync(join(this.config.directory, run), now, now)
+      } catch (error) {
+        if (!isGone(error)) this.#trouble("be written to", error)
+      }
+    }
   }
 
   #unlink(path: string): void {
@@ -275,7 +299,9 @@ export class Folder implements Store {
   }
 
   #trouble(what: string, error: unknown): void {
-    const code = (error as NodeJS.ErrnoException | undefined)?.code ?? String(error)
+    const found = (error as NodeJS.ErrnoException | undefined)?.code ?? String(error)
+    // So Node calls a file where a folder is to be made.
+    const code = found === "EEXIST" ? "ENOTDIR" : found
     this.#warn(code, `${this.config.directory} cannot ${what}: ${code}`)
   }
 
@@ -288,7 +314,7 @@ export class Folder implements Store {
 
 /** An envelope, in memory until it is written. */
 class Entry implements Stored {
-  state: "waiting" | "writing" | "written" | "removed"
+  state: "waiting" | "writing" | "written" | "failed" | "removed"
 
   constructor(
     readonly size: number,
@@ -301,6 +327,17 @@ class Entry implements Stored {
   written(): void {
     this.state = "written"
     this.bytes = undefined
+  }
+}
+
+/** Whether it was. */
+const removeIfEmpty = (path: string): boolean => {
+  try {
+    fs.rmdirSync(path)
+    return true
+  } catch {
+    // Something is left in it, for whoever comes next.
+    return false
   }
 }
 

@@ -2,7 +2,7 @@
  * Whose a folder of the spool is: each process (each hub of it) writes into one of its own, whose name says who that is.
  */
 import { randomBytes } from "node:crypto"
-import { readFileSync, statSync } from "node:fs"
+import { readFileSync, readlinkSync, statSync } from "node:fs"
 import { hostname } from "node:os"
 import { threadId } from "node:worker_threads"
 
@@ -48,13 +48,19 @@ const RUN = /^run-(.+)-(\d+)-(\d+)-(\d+)-[0-9a-f]{8}$/
 /** Those of this thread. */
 const open = new Set<string>()
 
+/** A container has numbers of its own for its processes, but may share the name of its host. */
 const host = (): string =>
-  (machine ??=
-    hostname()
-      .replace(/[^A-Za-z0-9.-]/g, "_")
-      .slice(0, 64) || "localhost")
+  (machine ??= `${hostname()}${processNumbers()}`.replace(/[^A-Za-z0-9.-]/g, "_").slice(-96) || "localhost")
 
 let machine: string | undefined
+
+const processNumbers = (): string => {
+  try {
+    return `.${/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? ""}`
+  } catch {
+    return ""
+  }
+}
 
 const isAlive = (pid: number, start: number): boolean => {
   try {

@@ -3,6 +3,7 @@
  */
 import { execFileSync, spawnSync } from "node:child_process"
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -145,7 +146,27 @@ describe("the spool's folder", () => {
     const folder = open()
     folder.remove(put(folder, "one"))
     folder.close()
+    assert.isFalse(existsSync(directory))
+  })
+
+  it("leaves nothing behind where nothing was stored, and clears what others have left empty", () => {
+    const dead = open()
+    dead.remove(put(dead, "one"))
+    abandon()
+    assert.lengthOf(readdirSync(directory), 1)
+    const folder = open()
+    assert.deepStrictEqual(recover(folder).found, [])
     assert.deepStrictEqual(readdirSync(directory), [])
+  })
+
+  it("a process that exits leaves no empty folder behind", () => {
+    const folder = open()
+    const stored = put(folder, "one")
+    process.emit("exit", 0)
+    assert.deepStrictEqual(contents(), ["one"])
+    // What is sent at the exit is sent after that.
+    folder.remove(stored)
+    assert.isFalse(existsSync(directory))
   })
 
   it("takes no more than it may hold, in number and in bytes", () => {
@@ -194,7 +215,7 @@ describe("the spool's folder", () => {
     assert.deepStrictEqual(recover(folder).counts, [...counts])
     folder.saveCounts([])
     folder.close()
-    assert.deepStrictEqual(readdirSync(directory), [])
+    assert.isFalse(existsSync(directory))
   })
 
   it("a file that was not finished is cleared, one of somebody else is left alone, with a message", () => {
@@ -221,6 +242,7 @@ describe("the spool's folder", () => {
     const folder = open({ directory: file })
     assert.isUndefined(folder.put(Buffer.from("one")))
     assert.isUndefined(folder.put(Buffer.from("two")))
+    assert.strictEqual(folder.count, 0)
     assert.deepStrictEqual(recover(folder).found, [])
     assert.deepStrictEqual(warnings, ["<spool>/file cannot be opened: ENOTDIR"])
   })
@@ -300,6 +322,21 @@ describe("the spool's folder, written in the background", () => {
     assert.strictEqual(process.listenerCount("exit"), before + 1)
     folder.close()
     assert.strictEqual(process.listenerCount("exit"), before)
+  })
+
+  it("what the disk does not take is not held", async () => {
+    const file = join(directory, "file")
+    writeFileSync(file, "")
+    const folder = open({ ...background, directory: file })
+    const [first, second] = [put(folder, "one"), put(folder, "two")]
+    assert.isTrue(folder.holds(first))
+    vi.advanceTimersByTime(100)
+    await vi.waitFor(() => assert.isFalse(folder.holds(first) || folder.holds(second)))
+    assert.strictEqual(folder.count, 0)
+    const third = put(folder, "three")
+    folder.flush()
+    assert.isFalse(folder.holds(third))
+    assert.strictEqual(folder.count, 0)
   })
 
   it("nothing is stored once it is closed", () => {
