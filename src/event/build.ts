@@ -4,7 +4,7 @@
 import type * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
-import type { Event, EventId, Level, LogEntry } from "../protocol/Event.js"
+import type { Event, EventId, Exception, Level, LogEntry } from "../protocol/Event.js"
 import { makeSpanId } from "../protocol/Ids.js"
 import type { PropagationContext } from "../protocol/Trace.js"
 import * as ScopeData from "../scope/ScopeData.js"
@@ -154,8 +154,8 @@ const addExceptions = (event: Event, report: Report, parser: StackParser): void 
   event.contexts = { [OWN_CONTEXTS.has(type) ? `${type} error` : type]: fields }
 }
 
-/** The names of the contexts that have a meaning of their own. */
-const OWN_CONTEXTS = new Set(["os", "device", "app", "culture", "runtime", "trace", "effect", "type"])
+/** The names of the contexts that have a meaning of their own, or none at all. */
+const OWN_CONTEXTS = new Set(["os", "device", "app", "culture", "runtime", "trace", "effect", "type", "__proto__"])
 
 const message = (text: string): string => scrubText(truncate(text, MAX_MESSAGE_LENGTH)).toWellFormed()
 
@@ -176,14 +176,17 @@ const addThreadStack = (event: Event, report: Report, parser: StackParser): void
 }
 
 const cutValues = (event: Event, maxLength: number): void => {
-  if (event.message !== undefined) event.message = truncate(event.message, maxLength)
-  if (event.logentry !== undefined) {
+  const cut = <A>(value: A): A => (typeof value === "string" ? (truncate(value, maxLength) as A & string) : value)
+  // Of an event that a user built all of it may be anything.
+  if (event.message !== undefined) event.message = cut(event.message)
+  if (typeof event.logentry === "object" && event.logentry !== null) {
     const { formatted, message, ...rest } = event.logentry
-    event.logentry = { message: truncate(message, maxLength), ...rest }
-    if (formatted !== undefined) event.logentry.formatted = truncate(formatted, maxLength)
+    event.logentry = { message: cut(message), ...rest }
+    if (formatted !== undefined) event.logentry.formatted = cut(formatted)
   }
-  for (const exception of event.exception?.values ?? []) {
-    if (exception.value !== undefined) exception.value = truncate(exception.value, maxLength)
+  const values: unknown = event.exception?.values
+  for (const exception of Array.isArray(values) ? (values as Array<Partial<Exception> | null | undefined>) : []) {
+    if (typeof exception?.value === "string") exception.value = cut(exception.value)
   }
 }
 

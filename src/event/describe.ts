@@ -3,6 +3,7 @@
  */
 import { isCause, responseStatus } from "./failure.js"
 import { has, isError, read } from "./inspect.js"
+import { holdsMembers } from "./members.js"
 import { describeValue, normalize, truncate } from "./normalize.js"
 import { describeIssue, isParseError, issuesOf } from "./parseIssue.js"
 import { scrubText, splitUrl } from "./scrub.js"
@@ -31,8 +32,8 @@ export const valueOf = (error: unknown): string => {
   if (typeof message === "string" && message !== "") {
     return scrubText(truncate(withoutQuery(message, error), MAX_VALUE_LENGTH))
   }
-  if (!isError(error) && !isTagged(error)) return scrubText(describeValue(error, 512))
-  const known = WORDLESS[typeOf(error)]
+  if (!isError(error) && !isTagged(error)) return scrubText(describeValue(withoutAnnotations(error), 512))
+  const known = WORDLESS.get(typeOf(error))
   if (known !== undefined) return known
   const fields = shownFields(error)
   return Object.keys(fields).length === 0 ? NO_MESSAGE : scrubText(describeValue(fields, 512))
@@ -54,6 +55,12 @@ export const contextOf = (error: unknown): Record<string, unknown> => {
   }
 }
 
+/** Whether it is a typed error: it has a `_tag`. @internal */
+export const isTagged = (error: unknown): boolean => {
+  const tag = read(error, "_tag")
+  return typeof tag === "string" && tag !== ""
+}
+
 /** The fields that are the error's own: not what every error has. @internal */
 export function* fieldsOf(error: object): Iterable<readonly [key: string, value: unknown]> {
   let keys: ReadonlyArray<string> = []
@@ -62,8 +69,12 @@ export function* fieldsOf(error: object): Iterable<readonly [key: string, value:
   } catch {}
   for (let index = 0; index < keys.length && index < MAX_FIELDS; index++) {
     const key = keys[index] as string
-    if (!COMMON_FIELDS.has(key)) yield [key, read(error, key)]
+    const value = read(error, key)
+    if (isField(error, key, value)) yield [key, value]
   }
+  // Of a class of errors it is not enumerable, whatever the program has put there.
+  const message = keys.includes("message") ? undefined : read(error, "message")
+  if (typeof message === "object" && message !== null) yield ["message", message]
 }
 
 /** The request of an HTTP error, without what is private: `GET` and the URL up to its query. @internal */
@@ -79,24 +90,54 @@ const MAX_VALUE_LENGTH = 8192
 const MAX_FIELDS = 100
 /** The value of an error that says nothing. @internal */
 export const NO_MESSAGE = "(no message)"
-const COMMON_FIELDS = new Set(["_tag", "name", "message", "stack", "cause", "errors"])
 const CLIENT_REQUEST = Symbol.for("@effect/platform/HttpClientRequest")
 const CLIENT_RESPONSE = Symbol.for("@effect/platform/HttpClientResponse")
 const SERVER_REQUEST = Symbol.for("@effect/platform/HttpServerRequest")
 const CONFIG_ERROR = Symbol.for("effect/ConfigError")
 
 /** What Effect's own errors mean when they say nothing. */
-const WORDLESS: Readonly<Record<string, string>> = {
-  NoSuchElementException: "there was no element where one was expected",
-  TimeoutException: "the operation took too long",
-  IllegalArgumentException: "an argument was out of what is allowed",
-  ExceededCapacityException: "there was no room left",
-  InvalidPubSubCapacityException: "the capacity of the PubSub cannot be"
+const WORDLESS = new Map([
+  ["NoSuchElementException", "there was no element where one was expected"],
+  ["TimeoutException", "the operation took too long"],
+  ["IllegalArgumentException", "an argument was out of what is allowed"],
+  ["ExceededCapacityException", "there was no room left"],
+  ["InvalidPubSubCapacityException", "the capacity of the PubSub cannot be"]
+])
+
+/** Not what is shown of it elsewhere: its type, its value, its stack, the errors that it holds, what it says to reporters. */
+const isField = (error: object, key: string, value: unknown): boolean => {
+  switch (key) {
+    case "cause":
+      return false
+    case "_tag":
+    case "message":
+    case "stack":
+      return typeof value !== "string" && value !== undefined
+    case "name":
+      return typeof value === "string" ? !isNameOf(error, value) : value !== undefined
+    case "errors":
+      return value !== undefined && !holdsMembers(error)
+    default:
+      return !key.startsWith(ANNOTATION)
+  }
 }
 
-const isTagged = (error: object): boolean => {
-  const tag = read(error, "_tag")
-  return typeof tag === "string" && tag !== ""
+/** Of an error without a `_tag` any name is its own; of one with a `_tag` only that of its class. */
+const isNameOf = (error: object, name: string): boolean => {
+  if (isError(error) && !isTagged(error)) return true
+  return name === typeOf(error) || name === read(read(error, "constructor"), "name")
+}
+
+/** The keys of Effect 4's `ErrorReporter`, and whatever else is there for Effect alone. */
+const ANNOTATION = "~effect/"
+
+const withoutAnnotations = (value: object): object => {
+  try {
+    if (Array.isArray(value) || !Object.keys(value).some((key) => key.startsWith(ANNOTATION))) return value
+    return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith(ANNOTATION)))
+  } catch {
+    return value
+  }
 }
 
 const shownFields = (error: object): Record<string, unknown> => {

@@ -3,6 +3,7 @@
  */
 import { fieldsOf, requestOf, typeOf, valueOf } from "./describe.js"
 import { has, isError, read } from "./inspect.js"
+import { memberAt, membersOf } from "./members.js"
 import { wholeCharacters } from "./normalize.js"
 import { isParseError, issuesOf, schemaName } from "./parseIssue.js"
 
@@ -64,7 +65,7 @@ const partsOf = (error: unknown): ReadonlyArray<string> | undefined => {
     return [...discriminants(error), part(saying(error)), ...underlying(error)]
   }
   if (isError(error)) return undefined
-  const keys = Object.keys(error).filter((key) => templateOf(key) === key)
+  const keys = Object.keys(error).filter((key) => !key.startsWith("~effect/") && templateOf(key) === key)
   return [
     ...discriminants(error),
     typeof read(error, "message") === "string" ? part(saying(error)) : part(keys.join(","))
@@ -138,17 +139,30 @@ const valuesIn = (value: unknown): ReadonlyArray<string> => {
   }
 }
 
-/** One error of a driver or of Node can stand behind another for quite different reasons. */
+/**
+ * One error of a driver or of Node can stand behind another for quite different reasons: the code is that of the innermost that has
+ * one, since a `TypeError: fetch failed` says nothing and its `ECONNREFUSED` all.
+ */
 const underlying = (error: object): Array<string> => {
   const cause = read(error, "cause")
   if (typeof cause !== "object" || cause === null) return []
-  const code = read(cause, "code")
-  const isCode = typeof code === "string" && (isWord(code) || (has(error, SQL_ERROR) && /^[0-9A-Z]{5}$/.test(code)))
-  const errno = read(cause, "errno")
-  const parts = [`cause:${typeOf(cause)}`]
-  if (isCode) parts.push(code)
-  else if (has(error, SQL_ERROR) && typeof errno === "number") parts.push(String(errno))
-  return parts
+  const isOfSql = has(error, SQL_ERROR)
+  let found: string | undefined
+  let current: unknown = cause
+  for (let depth = 0; depth < MAX_CAUSES && typeof current === "object" && current !== null; depth++) {
+    found = codeOf(current, isOfSql) ?? found
+    current = read(current, "cause") ?? memberAt(membersOf(current).errors, 0)
+  }
+  return found === undefined ? [`cause:${typeOf(cause)}`] : [`cause:${typeOf(cause)}`, found]
+}
+
+const MAX_CAUSES = 8
+
+const codeOf = (error: object, isOfSql: boolean): string | undefined => {
+  const code = read(error, "code")
+  if (typeof code === "string" && (isWord(code) || (isOfSql && /^[0-9A-Z]{5}$/.test(code)))) return code
+  const errno = isOfSql ? read(error, "errno") : undefined
+  return typeof errno === "number" ? String(errno) : undefined
 }
 
 const hostOf = (url: string): string => {

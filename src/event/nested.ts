@@ -4,6 +4,7 @@
 import { fieldsOf } from "./describe.js"
 import { isCause } from "./failure.js"
 import { isError, read } from "./inspect.js"
+import { memberAt, membersOf } from "./members.js"
 
 /** @internal */
 export interface Nested {
@@ -40,30 +41,3 @@ export const nestedErrors = (error: unknown): Nested => {
 }
 
 const NONE: Nested = { count: 0, at: () => [undefined, ""], isGroup: false }
-
-interface Members {
-  readonly errors: ReadonlyArray<unknown>
-  readonly isGroup: boolean
-}
-
-const membersOf = (error: object): Members => {
-  const errors = read(error, "errors")
-  if (!Array.isArray(errors) || !isError(error)) return NO_MEMBERS
-  if (isAggregate(error)) return { errors, isGroup: true }
-  // Of any other error it may be anything, also a list without end of texts.
-  return isError(memberAt(errors, 0)) ? { errors, isGroup: false } : NO_MEMBERS
-}
-
-const NO_MEMBERS: Members = { errors: [], isGroup: false }
-
-/** Also of another realm, and by its name those that are made to look like one. */
-const isAggregate = (error: object): boolean =>
-  error instanceof AggregateError || read(error, "name") === "AggregateError"
-
-const memberAt = (errors: ReadonlyArray<unknown>, index: number): unknown => {
-  try {
-    return errors[index]
-  } catch {
-    return undefined
-  }
-}

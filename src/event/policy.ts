@@ -80,7 +80,7 @@ export const judge = (
   rules: ReadonlyArray<PolicyRule>,
   attempt: <A>(call: () => A) => A | undefined
 ): Verdict => {
-  let verdict = annotated(leaf.error)
+  let verdict = annotated(leaf)
   for (const rule of rules) {
     if (!holds(rule, leaf.error, attempt)) continue
     const { defects, fingerprint, handled, ignore, level, tags } = rule
@@ -130,7 +130,7 @@ const NOTHING: Verdict = {
 }
 
 /** By the keys of Effect 4's `ErrorReporter`. */
-const annotated = (error: unknown): Verdict => {
+const annotated = ({ error, kind }: Leaf): Verdict => {
   if (typeof error !== "object" || error === null) return NOTHING
   const ignore = read(error, "~effect/ErrorReporter/ignore")
   const severity = read(error, "~effect/ErrorReporter/severity")
@@ -146,7 +146,8 @@ const annotated = (error: unknown): Verdict => {
   }
   return {
     ...NOTHING,
-    ignore: ignore === true,
+    // As with a rule: a defect is a bug, whatever it is made of.
+    ignore: ignore === true && kind !== "die",
     level: typeof severity === "string" && Object.hasOwn(SEVERITIES, severity) ? SEVERITIES[severity] : undefined,
     tags,
     extra
@@ -212,6 +213,17 @@ const isText: Check = (value) => typeof value === "string"
 const isStatus: Check = (value) =>
   (Number.isInteger(value) && Number(value) >= 100 && Number(value) <= 599) || /^[1-5]xx$/.test(String(value))
 const isFunction: Check = (value) => typeof value === "function"
+
+/** An arrow function is no class, and `instanceof` refuses it. */
+const isClass: Check = (value) => {
+  if (typeof value !== "function") return false
+  try {
+    return typeof ({} instanceof value) === "boolean"
+  } catch {
+    return value[Symbol.hasInstance] !== Function.prototype[Symbol.hasInstance]
+  }
+}
+
 const isOneOrMore =
   (check: Check): Check =>
   (value) =>
@@ -219,7 +231,7 @@ const isOneOrMore =
 
 const CRITERIA: Readonly<Record<string, readonly [check: Check, what: string]>> = {
   tag: [isOneOrMore(isText), "a text, or several"],
-  class: [isFunction, "a class"],
+  class: [isClass, "a class"],
   status: [isOneOrMore(isStatus), 'a status such as 404, a class of them such as "4xx", or several'],
   when: [isFunction, "a function"]
 }
@@ -232,8 +244,8 @@ const DECISIONS: typeof CRITERIA = {
   level: [(value) => LEVELS.includes(value), `one of ${LEVELS.join(", ")}`],
   handled: [isFlag, "true or false"],
   fingerprint: [
-    (value) => isFunction(value) || (Array.isArray(value) && value.every(isText)),
-    "a list of texts or a function"
+    (value) => isFunction(value) || (Array.isArray(value) && value.length > 0 && value.every(isText)),
+    "a list of at least one text, or a function"
   ],
   tags: [
     (value) => isFunction(value) || (typeof value === "object" && value !== null && !Array.isArray(value)),

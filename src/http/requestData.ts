@@ -107,7 +107,7 @@ const bodyOf = ({ body, headers }: RequestFacts): unknown => {
 }
 
 const formOf = (text: string): Record<string, unknown> => {
-  const form: Record<string, unknown> = {}
+  const form = Object.create(null) as Record<string, unknown>
   for (const [key, value] of new URLSearchParams(text)) {
     const before = form[key]
     form[key] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]

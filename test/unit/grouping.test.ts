@@ -48,6 +48,7 @@ class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", {
   left: Schema.Number,
   token: Schema.Redacted(Schema.String)
 }) {}
+class Named extends Data.TaggedError("Named")<{ readonly name: string; readonly message: string }> {}
 class Locked extends Schema.TaggedError<Locked>()("Locked", { message: Schema.String, account: Schema.String }) {}
 
 const Person = Schema.Struct({
@@ -74,6 +75,22 @@ const notAnswered = (url: string, code = "ECONNREFUSED"): unknown =>
     request: HttpClientRequest.get(url),
     reason: "Transport",
     cause: Object.assign(new Error(`connect ${code}`), { code })
+  })
+
+const fetchFailed = (code: string, what: string): unknown =>
+  new HttpClientError.RequestError({
+    request: HttpClientRequest.get("https://deep.example.com/a"),
+    reason: "Transport",
+    cause: new TypeError("fetch failed", { cause: Object.assign(new Error(`${code} ${what}`), { code }) })
+  })
+
+const fetchFailedEverywhere = (code: string): unknown =>
+  new HttpClientError.RequestError({
+    request: HttpClientRequest.get("https://deep.example.com/a"),
+    reason: "Transport",
+    cause: new TypeError("fetch failed", {
+      cause: new AggregateError([Object.assign(new Error("no answer"), { code })])
+    })
   })
 
 const answered = (url: string, status: number, reason: "StatusCode" | "Decode" = "StatusCode"): unknown => {
@@ -115,6 +132,13 @@ const groups: Readonly<Record<string, ReadonlyArray<unknown>>> = {
     new StorageError({ message: "cannot write /var/lib/app/a.bin at 2026-11-26T15:51:46.000Z" }),
     new StorageError({ message: "cannot write /var/lib/app/cache/x/b.bin at 2027-01-02T01:02:03Z" })
   ],
+  "a person that is not there": [
+    new Named({ name: "alice", message: "no user alice" }),
+    new Named({ name: "bob", message: "no user bob" })
+  ],
+  "a fetch that was refused": [fetchFailed("ECONNREFUSED", "127.0.0.1:1"), fetchFailed("ECONNREFUSED", "127.0.0.1:2")],
+  "a fetch to a host that nobody knows": [fetchFailed("ENOTFOUND", "nowhere.example")],
+  "a fetch that none of the addresses answered": [fetchFailedEverywhere("ETIMEDOUT")],
   "a host that does not answer": [
     new StorageError({ message: "no answer from 10.0.0.12:9000 (https://s3.example.com/b?x=1)" }),
     new StorageError({ message: "no answer from 10.0.7.1:9001 (https://s3.example.com/c)" })

@@ -406,13 +406,18 @@ describe("captureEvent of what is hardly an event sends something", () => {
     [{ contexts: "contexts" }],
     [{ timestamp: null }],
     [{ event_id: 7 }],
-    [{ fingerprint: "f" }]
+    [{ fingerprint: "f" }],
+    [{ exception: { values: 7 } }],
+    [{ logentry: null }],
+    [{ logentry: { message: 7 } }]
   ]
   it.scopedLive.each(events)("%j", ([event]) =>
     Effect.gen(function* () {
-      const ingest = yield* ingestOf(Faultline.captureEvent(event as Faultline.Event))
-      assert.lengthOf(ingest.allEvents, 1)
-      assert.deepStrictEqual(reportsAt(ingest), [])
+      for (const options of [{}, { maxValueLength: 100 }]) {
+        const ingest = yield* ingestOf(Faultline.captureEvent(event as Faultline.Event), options)
+        assert.lengthOf(ingest.allEvents, 1)
+        assert.deepStrictEqual(reportsAt(ingest), [])
+      }
     })
   )
 })

@@ -36,6 +36,36 @@ describe("the policy of a hub", () => {
     })
   )
 
+  it.scopedLive("reports a defect whatever the error says of itself, as it does whatever a rule says", () =>
+    Effect.gen(function* () {
+      const events = yield* eventsOf(
+        Effect.gen(function* () {
+          const failed = Effect.die(new Noted()).pipe(Effect.sandbox, Effect.flip)
+          assert.strictEqual((yield* Effect.flatMap(failed, Faultline.captureCause))._tag, "Some")
+          assert.strictEqual((yield* Faultline.captureCause(Cause.fail(new Noted())))._tag, "None")
+        })
+      )
+      assert.deepStrictEqual(events.map(types), [["Noted"]])
+      const [event = {}] = events
+      const { values } = event["exception"] as { values: Array<Json> }
+      assert.strictEqual(values[0]?.["value"], "(no message)")
+      assert.notProperty(event["contexts"], "Noted")
+    })
+  )
+
+  it.scopedLive("an error by the name of what every object has is an event", () =>
+    Effect.gen(function* () {
+      for (const _tag of ["constructor", "toString", "valueOf", "hasOwnProperty", "__proto__"]) {
+        const event = yield* eventOf(Faultline.captureException({ _tag, id: 7 }))
+        assert.deepStrictEqual(types(event), [_tag])
+        const name = _tag === "__proto__" ? "__proto__ error" : _tag
+        const contexts = event["contexts"] as Json
+        assert.isTrue(Object.hasOwn(contexts, name))
+        assert.deepStrictEqual(contexts[name], { id: 7 })
+      }
+    })
+  )
+
   it.scopedLive("an ignored failure hides none beside it, and is still shown there", () =>
     Effect.gen(function* () {
       const cause = Cause.parallel(Cause.fail(new NotFound({ id: 1 })), Cause.fail(new Declined()))

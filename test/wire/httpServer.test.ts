@@ -509,10 +509,14 @@ describe("the options of the middleware", () => {
         password: "[Filtered]",
         list: [1]
       })
-      assert.deepStrictEqual(yield* bodyOf(reading(true), "a=1&token=x&a=2", "application/x-www-form-urlencoded", on), {
-        a: ["1", "2"],
-        token: "[Filtered]"
-      })
+      assert.deepStrictEqual(
+        yield* bodyOf(reading(true), "a=1&token=x&a=2&constructor=3", "application/x-www-form-urlencoded", on),
+        {
+          a: ["1", "2"],
+          token: "[Filtered]",
+          constructor: "3"
+        }
+      )
       assert.strictEqual(
         yield* bodyOf(reading(true), "password=1 is it", "text/plain", on),
         "password=[Filtered] is it"

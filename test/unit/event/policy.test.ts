@@ -117,7 +117,11 @@ describe("a verdict", () => {
       })
     })
 
-    it("also of a defect, which says so itself", () => assert.isTrue(verdict(new Annotated(), [], "die").ignore))
+    it("never has a defect ignored, as with a rule", () => {
+      assert.isFalse(verdict(new Annotated(), [], "die").ignore)
+      assert.isTrue(verdict(new Annotated(), [], "throw").ignore)
+      assert.isTrue(verdict(new Annotated(), [{ tag: "Annotated", ignore: true, defects: true }], "die").ignore)
+    })
 
     it("rules win over them", () => {
       const { ignore, level } = verdict(new Annotated(), [{ tag: "Annotated", ignore: false, level: "fatal" }])

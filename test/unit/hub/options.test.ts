@@ -97,6 +97,8 @@ const options: {
       [{ tag: 5, ignore: true }],
       [{ tag: [], ignore: true }],
       [{ class: "A", ignore: true }],
+      [{ class: () => 1, ignore: true }],
+      [{ tag: "A", fingerprint: [] }],
       [{ status: "6xx", ignore: true }],
       [{ status: 99, ignore: true }],
       [{ status: 404.5, ignore: true }],
