@@ -74,7 +74,7 @@ export class Client implements ScopeOwner {
   isOpen = true
   /** Set by `Atexit`: sends what is pending while nothing asynchronous runs any more. */
   drainAtExit: (() => void) | undefined
-  /** Called when the hub is about to be closed for good, while something can still be reported. */
+  /** Called when the hub is about to be closed for good, before any `onFlush`: what is reported there still counts for a session. */
   readonly beforeClose = new Set<() => void>()
   /** The scope that the hub was opened with. */
   opened: ScopeState

@@ -24,13 +24,18 @@ export const readNow = (socket: Socket): "something" | "nothing" | "ended" | "un
     else socket.push(bytes.subarray(0, length))
     return "something"
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EAGAIN" ? "nothing" : "ended"
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "EAGAIN") return "nothing"
+    return code !== undefined && LOST.has(code) ? "ended" : "unreadable"
   }
 }
 
 /** What is next to the wire: through a proxy that is itself spoken to by https, what the server says is encrypted twice. */
 const outermost = (socket: Connection): Connection =>
   socket._parent?.encrypted === true ? outermost(socket._parent) : socket
+
+/** What the system says of a connection that is no more. */
+const LOST = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN"])
 
 const CHUNK_BYTES = 16 * 1024
 

@@ -100,6 +100,18 @@ describe("the session of an application", () => {
     })
   )
 
+  it.scopedLive("that is closed before anybody could ask for a fiber that has failed has crashed", () =>
+    Effect.gen(function* () {
+      const told = yield* toldOf(
+        Effect.forkDaemon(Effect.fail(new TypeError("nobody looks"))).pipe(
+          Effect.zipRight(Effect.yieldNow()),
+          Effect.zipRight(Effect.flatMap(Faultline.Hub, (hub) => hub.close("5 seconds")))
+        )
+      )
+      assert.deepStrictEqual(settled(told), [{ init: true, status: "crashed", errors: 1, attrs }])
+    })
+  )
+
   it.scopedLive("that is interrupted has ended well", () =>
     Effect.gen(function* () {
       const told = yield* toldOf(Effect.interrupt)
