@@ -307,14 +307,21 @@ export class Delivery {
   /** The network is down: nothing is tried for a while, and nobody waits for it. */
   #pause(waiting: Waiting): void {
     // A crash that came meanwhile still goes first.
-    this.#queue.unshift(waiting)
-    this.#resize(1, waiting.size)
+    this.#putBack(waiting)
     this.#retryMillis = Math.min(MAX_RETRY_MILLIS, Math.max(MIN_RETRY_MILLIS, this.#retryMillis * 2))
     clearTimeout(this.#retry)
     this.#retry = setTimeout(() => this.#tryAgain(), this.#retryMillis).unref()
     const waiters = Array.from(this.#waiters)
     this.#waiters.clear()
     for (const { callback } of waiters) callback(false)
+  }
+
+  /** To its place in the order, which those who wait go by: others may have been put back before it. */
+  #putBack(waiting: Waiting): void {
+    const older: Array<Waiting> = []
+    while ((this.#queue.peek()?.number ?? Infinity) < waiting.number) older.push(this.#queue.shift() as Waiting)
+    for (const envelope of [waiting, ...older.reverse()]) this.#queue.unshift(envelope)
+    this.#resize(1, waiting.size)
   }
 
   #tryAgain(): void {
@@ -575,8 +582,7 @@ export class Delivery {
       parts.filter((part) => part !== event)
     )
     const alone = makeWaiting(headers, [event])
-    this.#queue.unshift({ ...alone, number, stored: this.#config.store?.put(storedBytesOf(alone)) })
-    this.#resize(1, alone.size)
+    this.#putBack({ ...alone, number, stored: this.#config.store?.put(storedBytesOf(alone)) })
     return true
   }
 
