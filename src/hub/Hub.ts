@@ -16,10 +16,10 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { EventId } from "../protocol/Event.js"
 import { OptionsError } from "../protocol/OptionsError.js"
-import { currentCarrier, stateOf } from "../scope/carrier.js"
+import { currentCarrier, HUB, stateOf } from "../scope/carrier.js"
 import { inheritedScope } from "../scope/inherited.js"
 import type { ScopeContext } from "../scope/ScopeData.js"
-import { scopeRef, unowned } from "../scope/ScopeState.js"
+import { scopeRef } from "../scope/ScopeState.js"
 import type { DeliveryStats } from "../transport/Delivery.js"
 import { writeLine } from "../transport/debug.js"
 import { Spool } from "../transport/Spool.js"
@@ -47,7 +47,7 @@ import { installSupervisor, uninstallSupervisor } from "./supervisor.js"
  *
  * Effect.fail("no luck").pipe(Effect.provide(Faultline), NodeRuntime.runMain)
  */
-export class Hub extends Context.Tag("effect-faultline/Hub")<Hub, Hub.Service>() {
+export class Hub extends Context.Tag(HUB)<Hub, Hub.Service>() {
   /**
    * A hub with these options and nothing else: nothing is read from the environment. A malformed DSN or a wrong option is a
    * failure of the layer; no DSN at all makes a hub that is inert.
@@ -193,7 +193,7 @@ const unsafeCapture = (client: Client, error: unknown, options: UnsafeCaptureOpt
 
 /** Back to the hub outside this one, or to none. */
 const leaveScope = (client: Client): Effect.Effect<void> =>
-  FiberRef.update(scopeRef, (state) => (state.owner === client ? (state.outer ?? unowned) : state))
+  FiberRef.update(scopeRef, (state) => (state.owner === client ? state.outside : state))
 
 const environment: Config.Config<Options> = Config.map(
   Config.all({

@@ -18,6 +18,8 @@ export interface ScopeOwner {
   readonly propagateScope: boolean
   /** Told of the fiber that is where the program is: the one that opened the hub, or took it over from one that did. */
   readonly settled?: ((fiber: AnyFiber) => void) | undefined
+  /** The scope that it was opened with. */
+  readonly opened?: ScopeState | undefined
 }
 
 /** @internal */
@@ -73,7 +75,12 @@ export class ScopeState {
 
   /** This one, or, while its owner is closed, the one outside of it. */
   get opened(): ScopeState {
-    return this.owner === undefined || this.owner.isOpen ? this : (this.outer ?? unowned).opened
+    return this.owner === undefined || this.owner.isOpen ? this : this.outside.opened
+  }
+
+  /** The one to go on with after this one. */
+  get outside(): ScopeState {
+    return this.outer === undefined || this.outer === lent ? unowned : this.outer
   }
 }
 
@@ -98,6 +105,9 @@ export const unowned: ScopeState = new ScopeState(
   undefined
 )
 
+/** Outside of the scope of a fiber that knows of its hub by its Context alone. @internal */
+export const lent: ScopeState = unowned.withOuter(undefined)
+
 /**
  * A change from one state to another, to be made on a third. Between two isolation scopes it is a move; within one, the keys
  * that changed are carried over and the rest of the third state stays.
@@ -115,7 +125,7 @@ const move = (onto: ScopeState, [from, to]: Step): ScopeState => {
  * that a layer opened there (merged layers are built in child fibers). Nothing else flows back.
  */
 const join = (parent: ScopeState, child: ScopeState): ScopeState => {
-  if (child.owner !== parent.owner) return child.owner === undefined ? parent : child
+  if (child.owner !== parent.owner) return child.owner === undefined || child.outer === lent ? parent : child
   if (child.trail !== parent.trail || child.isolation === parent.isolation) return parent
   return parent.withIsolation(child.isolation)
 }

@@ -2,9 +2,9 @@
  * Where running code keeps its scope: in the fiber, or, outside fibers, in a cell that follows the asynchronous context.
  */
 import { AsyncLocalStorage } from "node:async_hooks"
-import { type AnyFiber, currentFiber, setFiberRef, writerOf } from "./fiber.js"
+import { type AnyFiber, currentFiber, serviceOf, setFiberRef, writerOf } from "./fiber.js"
 import { type ScopeData, setTags, type TagValue } from "./ScopeData.js"
-import { type ScopeOwner, ScopeState, scopeRef, unowned } from "./ScopeState.js"
+import { lent, type ScopeOwner, ScopeState, scopeRef, unowned } from "./ScopeState.js"
 import { Branch } from "./Trail.js"
 
 /** An isolation scope outside fibers: shared by everything that runs in it. @internal */
@@ -91,9 +91,25 @@ export const stateOf = (carrier: Carrier): ScopeState =>
 /** @internal */
 export const stateOfFiber = (fiber: AnyFiber): ScopeState => {
   const state = fiber.getFiberRef(scopeRef)
-  if (state.owner === undefined) return state
+  if (state.owner === undefined || state.outer === lent) return lentTo(fiber, state)
   return ((fiber as Branched)[BRANCH] === undefined ? settle(fiber, state) : state).opened
 }
+
+/**
+ * A fiber can know of a hub by its Context alone, where that was taken from the layer (`Layer.build`) and provided to it. While it
+ * has that Context, its scope is a fork of the one that the hub was opened with, of which nothing comes back.
+ */
+const lentTo = (fiber: AnyFiber, state: ScopeState): ScopeState => {
+  const owner = (serviceOf(fiber, HUB) as { readonly client?: ScopeOwner } | undefined)?.client
+  if (owner?.opened === undefined || !owner.isOpen) return state.owner === undefined ? state : unowned
+  if (state.owner === owner && (fiber as Branched)[BRANCH] !== undefined) return state
+  // A fiber that was forked by one that has a scope of the hub already begins with a fork of that one.
+  const from = state.owner === owner ? state : owner.opened
+  return setRoot(fiber, from.forRoot(from.trail.root).withOuter(lent))
+}
+
+/** The key of the service. @internal */
+export const HUB = "effect-faultline/Hub"
 
 /** Where in the trail of its isolation scope the carrier writes. @internal */
 export const branchOf = (carrier: Carrier, { trail }: ScopeState): Branch => {
@@ -121,9 +137,7 @@ export const branchOff = (parent: AnyFiber, child: AnyFiber): void => {
  * @internal
  */
 export const startRoot = (fiber: AnyFiber, branch: Branch): ScopeState => {
-  const own = fiber.getFiberRef(scopeRef).forRoot(branch)
-  setRoot(fiber, own)
-  return own
+  return setRoot(fiber, fiber.getFiberRef(scopeRef).forRoot(branch))
 }
 
 /**
@@ -143,11 +157,12 @@ export const beginUnit = (fiber: AnyFiber): { readonly state: ScopeState; readon
   return { state, isRoot: true }
 }
 
-const setRoot = (fiber: AnyFiber, own: ScopeState): void => {
+const setRoot = (fiber: AnyFiber, own: ScopeState): ScopeState => {
   setFiberRef(fiber, scopeRef, own)
   const rooted = fiber as Branched
   rooted[BRANCH] = own.trail.root
   rooted[ROOT] = own
+  return own
 }
 
 /**

@@ -35,6 +35,9 @@ export interface Committing {
 /** The fiber whose code is running right now on this thread. @internal */
 export const currentFiber = (): AnyFiber | undefined => Option.getOrUndefined(Fiber.getCurrentFiber())
 
+/** The service of this key in the Context that the fiber's code runs with. @internal */
+export const serviceOf = (fiber: AnyFiber, key: string): unknown => fiber.currentContext.unsafeMap.get(key)
+
 /** SAFETY: must be called by code that runs on this fiber, or before it has begun. @internal */
 export const setFiberRef = <A>(fiber: AnyFiber, ref: FiberRef.FiberRef<A>, value: A): void => {
   const internals = fiber as AnyFiber & FiberInternals

@@ -2,9 +2,11 @@ import * as childProcess from "node:child_process"
 import * as http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as Faultline from "effect-faultline"
 import { Ingest, type Json } from "../support/ingest.js"
 import { boom, crumbsIn, flushed, hubAt, messagesAt, quiet, reportsAt } from "./kit.js"
@@ -66,6 +68,122 @@ describe("the runs of a ManagedRuntime", () => {
         [{ id: "a" }, { id: "b" }, { id: "c" }]
       )
       assert.deepStrictEqual(crumbsAt(ingest), [["a"], ["b"], ["c"]])
+    })
+  )
+})
+
+describe("a hub that is known by the Context alone", () => {
+  /** The hub's services as a value, to be provided to fibers that have nothing else of the hub. */
+  const contextOf = (ingest: Ingest) => Layer.build(everything(ingest))
+
+  const tagsAt = (ingest: Ingest) => new Map(ingest.allEvents.map((event) => [event["message"], event["tags"]]))
+
+  it.scopedLive("is reported to, with a scope that is each run's own", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const context = yield* contextOf(ingest)
+      yield* Faultline.setTag("program", "yes")
+      const run = (name: string) =>
+        Effect.gen(function* () {
+          yield* Faultline.setTag("run", name)
+          yield* Effect.logInfo(`log of ${name}`)
+          yield* Effect.sleep(1)
+          const id = yield* Faultline.withScope(Faultline.captureMessage(name), { tags: { block: name } })
+          assert.isTrue(Option.isSome(id))
+          assert.deepStrictEqual(yield* Faultline.lastEventId, id)
+          assert.isTrue(yield* Faultline.flush("10 seconds"))
+        })
+      yield* Effect.promise(() =>
+        Promise.all(
+          ["a", "b"].map((name) => run(name).pipe(Effect.provide(quiet), Effect.provide(context), Effect.runPromise))
+        )
+      )
+      yield* Faultline.captureMessage("program")
+      yield* flushed
+      assert.deepStrictEqual(
+        tagsAt(ingest),
+        new Map<unknown, unknown>([
+          ["a", { run: "a", block: "a" }],
+          ["b", { run: "b", block: "b" }],
+          ["program", { program: "yes" }]
+        ])
+      )
+      const crumbs = new Map(ingest.allEvents.map((event) => [event["message"], crumbsIn(event)]))
+      assert.deepStrictEqual(
+        crumbs.get("a")?.map(({ message }) => message),
+        ["log of a"]
+      )
+    })
+  )
+
+  it.scopedLive(
+    "is reported to where that Context is provided and nowhere else; children have what it knew, nobody else",
+    () =>
+      Effect.gen(function* () {
+        const ingest = yield* Ingest.start()
+        const context = yield* contextOf(ingest)
+        const inside = (name: string) =>
+          Effect.zipRight(Faultline.setUser({ id: name }), Faultline.captureMessage(name)).pipe(Effect.provide(context))
+        const program = Effect.gen(function* () {
+          // Fibers that are joined leave nothing of the hub behind.
+          yield* Effect.forEach(["a", "b"], inside, { concurrency: 2 })
+          yield* Faultline.captureMessage("between")
+          yield* Effect.gen(function* () {
+            yield* Faultline.setTag("parent", "yes")
+            const child = (name: string) =>
+              Effect.zipRight(Faultline.setTag("child", name), Faultline.captureMessage(name))
+            yield* Effect.forEach(["c", "d"], child, { concurrency: 2 })
+            yield* Faultline.captureMessage("parent")
+          }).pipe(Effect.provide(context))
+          yield* Faultline.setTag("outside", "yes")
+          assert.isTrue(Option.isNone(yield* Faultline.captureMessage("outside")))
+          yield* Effect.fork(Faultline.captureMessage("forked outside"))
+          yield* Effect.sleep(5)
+        })
+        yield* Effect.promise(() => Effect.runPromise(program))
+        yield* flushed
+        assert.deepStrictEqual(messagesAt(ingest), ["a", "b", "c", "d", "parent"])
+        const tags = tagsAt(ingest)
+        assert.isUndefined(tags.get("a"))
+        assert.deepStrictEqual(tags.get("c"), { parent: "yes", child: "c" })
+        assert.deepStrictEqual(tags.get("d"), { parent: "yes", child: "d" })
+        assert.deepStrictEqual(tags.get("parent"), { parent: "yes" })
+        const users = new Map(ingest.allEvents.map((event) => [event["message"], event["user"]]))
+        assert.deepStrictEqual(
+          [users.get("a"), users.get("b"), users.get("parent")],
+          [{ id: "a" }, { id: "b" }, undefined]
+        )
+      })
+  )
+
+  it.scopedLive("gives way to one that a layer has opened, and is none once it is closed", () =>
+    Effect.gen(function* () {
+      const [ingest, other] = [yield* Ingest.start(), yield* Ingest.start()]
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(everything(ingest), scope)
+      yield* Effect.promise(() =>
+        Effect.zipRight(
+          Faultline.captureMessage("first"),
+          Effect.provide(Effect.zipRight(Faultline.captureMessage("other"), flushed), hubAt(other))
+        ).pipe(Effect.zipRight(Faultline.captureMessage("last")), Effect.provide(context), Effect.runPromise)
+      )
+      const after = Effect.gen(function* () {
+        yield* Faultline.captureMessage("before it is closed")
+        yield* flushed
+        yield* Scope.close(scope, Exit.void)
+        assert.isTrue(Option.isNone(yield* Faultline.captureMessage("closed")))
+        // The Context may well know nothing of a hub that a layer opens.
+        const Inner = Layer.provide(Faultline.Dedupe.layer(), hubAt(other))
+        yield* Effect.provide(Effect.zipRight(Faultline.captureMessage("inner"), flushed), Inner)
+      })
+      yield* Effect.promise(() => Effect.runPromise(Effect.provide(after, context)))
+      assert.deepStrictEqual(
+        [messagesAt(ingest), messagesAt(other)],
+        [
+          ["before it is closed", "first", "last"],
+          ["inner", "other"]
+        ]
+      )
     })
   )
 })
