@@ -64,19 +64,22 @@ const { workerData: { statuses, route, envelopes } } = require("node:worker_thre
 const clientFor = (isSecure) => isSecure ? require("node:https") : require("node:http")
 const { ca, headers, host, path, port, tunnel } = route
 const client = clientFor(route.isSecure)
-const agent = new client.Agent({ keepAlive: true, maxSockets: 4 })
-const { createConnection } = agent
-if (tunnel !== undefined) agent.createConnection = function (options, done) {
+const keeping = new client.Agent({ keepAlive: true, maxSockets: 4 })
+const connecting = new client.Agent()
+const { createConnection } = keeping
+const throughTunnel = function (options, done) {
   const { authority, headers, host, port } = tunnel
   const request = clientFor(tunnel.isSecure).request({ method: "CONNECT", agent: false, host, port, path: authority, headers, ca })
   request.on("connect", ({ statusCode }, socket) => {
-    if (statusCode === 200) return done(null, createConnection.call(this, { ...options, socket }))
+    if (statusCode >= 200 && statusCode < 300) return done(null, createConnection.call(this, { ...options, socket }))
     socket.destroy()
     done(new Error("no connection"))
   })
   request.on("error", done)
   request.end()
 }
+if (tunnel !== undefined) keeping.createConnection = connecting.createConnection = throughTunnel
+const used = new WeakSet()
 let left = envelopes.length
 const settle = (index, status) => {
   if (statuses[index + 1] !== 0) return
@@ -86,14 +89,46 @@ const settle = (index, status) => {
     Atomics.notify(statuses, 0)
   }
 }
-envelopes.forEach((body, index) => {
+const post = (body, index, isRetry) => {
+  let isAnswered = false
+  let isSentAgain = false
+  let isReused = false
+  let readBefore = 0
   const request = client.request({
-    method: "POST", agent, host, port, path, ca, headers: { ...headers, "content-length": String(body.byteLength) }
+    method: "POST", agent: isRetry ? connecting : keeping, host, port, path, ca,
+    headers: { ...headers, "content-length": String(body.byteLength) }
   }, (response) => {
-    response.resume()
-    response.on("close", () => settle(index, response.statusCode))
+    isAnswered = true
+    settle(index, response.statusCode)
+    // For the next one the connection is needed: what does not come to an end is cut off.
+    let received = 0
+    const cutOff = setTimeout(() => response.destroy(), 250)
+    response.on("data", (chunk) => {
+      if ((received += chunk.length) > 65536) response.destroy()
+    })
+    response.on("close", () => clearTimeout(cutOff))
+    response.on("error", () => {})
   })
-  request.on("error", () => settle(index, -1))
+  request.on("socket", (socket) => {
+    isReused = used.has(socket)
+    readBefore = socket.bytesRead
+    used.add(socket)
+  })
+  let hints = 0
+  request.on("information", () => {
+    if (++hints > 100) request.destroy()
+  })
+  request.on("error", ({ code }) => {
+    const isClosed = code === "ECONNRESET" || code === "EPIPE"
+    if (isRetry || isAnswered || !isClosed || !isReused || request.socket.bytesRead > readBefore) return
+    isSentAgain = true
+    post(body, index, true)
+  })
+  // Without an error, too: as after an answer that wants to speak something else (101).
+  request.on("close", () => {
+    if (!isAnswered && !isSentAgain) settle(index, -1)
+  })
   request.end(body)
-})
+}
+envelopes.forEach((body, index) => post(body, index, false))
 `

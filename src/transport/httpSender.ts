@@ -21,19 +21,26 @@ export const makeHttpSender = (endpoint: Endpoint, timeoutMillis: number = REQUE
   const route = routeTo(endpoint)
   const { ca, headers, host, path, port } = route
   const client = clientFor(route.isSecure)
-  const agent = new client.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_SOCKETS })
-  markOwnAgent(agent)
-  const giveUp = route.tunnel === undefined ? () => {} : tunnelThrough(agent, route.tunnel, route, timeoutMillis)
-  const options = { method: "POST", agent, host, port, path, ...trust(ca) }
+  const keeping = new client.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_SOCKETS })
+  // Where a server closes what it was asked over, the next kept connection may be as dead as the one before.
+  // (One with a limit would keep them as well, for those that wait.)
+  const connecting = new client.Agent()
+  const giveUps = [keeping, connecting].map((agent) => {
+    markOwnAgent(agent)
+    return route.tunnel === undefined ? () => {} : tunnelThrough(agent, route.tunnel, route, timeoutMillis)
+  })
+  const options = { method: "POST", host, port, path, ...trust(ca) }
   // A closure, and no field: what shows an object to people is not to show the key.
-  const post: Post = (more) => client.request({ ...options, headers: { ...headers, ...more } })
+  const post: Post = (more, isRetry) =>
+    client.request({ ...options, agent: isRetry ? connecting : keeping, headers: { ...headers, ...more } })
   return {
     keepsEnvelope: false,
     send: (envelope, done) => new HttpSending(post, timeoutMillis, envelope, done),
     sendSync: (envelopes, limitMillis, onWaiting) => sendAtExit(route, envelopes, limitMillis, onWaiting),
     close() {
-      giveUp()
-      agent.destroy()
+      for (const giveUp of giveUps) giveUp()
+      keeping.destroy()
+      connecting.destroy()
     }
   }
 }
@@ -46,7 +53,7 @@ const clientFor = (isSecure: boolean): Pick<typeof http, "Agent" | "request"> =>
 
 const trust = (ca: Route["ca"]): { readonly ca?: Array<string> } => (ca === undefined ? {} : { ca: [...ca] })
 
-type Post = (headers: Readonly<Record<string, string>>) => http.ClientRequest
+type Post = (headers: Readonly<Record<string, string>>, isRetry: boolean) => http.ClientRequest
 
 /**
  * Lets an agent ask a proxy for its connections. What the proxy itself answers is never taken for the server's, nor is anything
@@ -79,7 +86,7 @@ const tunnelThrough = (agent: http.Agent, tunnel: Tunnel, { ca }: Route, timeout
     }
     request.on("socket", (socket) => socket.unref())
     request.on("connect", ({ statusCode }, socket) => {
-      if (statusCode === 200) return settle(null, connect.call(agent, { ...options, socket }))
+      if (isSuccess(statusCode)) return settle(null, connect.call(agent, { ...options, socket }))
       socket.destroy()
       settle(new Error(`the proxy answers ${statusCode}`))
     })
@@ -92,6 +99,9 @@ const tunnelThrough = (agent: http.Agent, tunnel: Tunnel, { ca }: Route, timeout
   }
 }
 
+/** Any 2xx is a yes to CONNECT. */
+const isSuccess = (status = 0): boolean => status >= 200 && status < 300
+
 // SAFETY: an agent's own way to connect is what it may have replaced, and takes a socket that is there already; the types do not
 // know that it is a function of the options alone.
 type Connecting = Omit<http.Agent, "createConnection"> & {
@@ -103,6 +113,9 @@ class HttpSending implements Sending {
   /** Tells what the server has answered, even if it has not said all of it. */
   #answer: (() => void) | undefined
   #isRetry = false
+  /** Whether the connection was used before, and what had come over it until then. */
+  #isReused = false
+  #readBefore = 0
   #done: ((result: SendResult) => void) | undefined
   readonly #deadline: NodeJS.Timeout
 
@@ -154,16 +167,22 @@ class HttpSending implements Sending {
 
   /** The server may close an idle connection at the very moment it is used again: that is not its answer. */
   get #isWorthRetry(): boolean {
-    return this.#request?.reusedSocket === true && !this.#isRetry
+    return this.#isReused && !this.#isRetry && (this.#request?.socket?.bytesRead ?? 0) <= this.#readBefore
   }
 
   #attempt(body: Uint8Array, extraHeaders: Record<string, string>, isRetry = false): void {
     if (this.#done === undefined) return
     this.#isRetry = isRetry
+    this.#isReused = false
     try {
-      const request = this.post({ ...extraHeaders, "content-length": String(body.byteLength) })
+      const request = this.post({ ...extraHeaders, "content-length": String(body.byteLength) }, isRetry)
       this.#request = request
-      request.on("socket", (socket) => socket.unref())
+      request.on("socket", (socket) => {
+        socket.unref()
+        this.#isReused = used.has(socket)
+        this.#readBefore = socket.bytesRead
+        used.add(socket)
+      })
       let isAnswered = false
       request.on("response", (response) => {
         isAnswered = true
@@ -179,7 +198,7 @@ class HttpSending implements Sending {
         if (++hints > MAX_HINTS) request.destroy(new Error("no end of provisional answers"))
       })
       request.on("error", (error: NodeJS.ErrnoException) => {
-        if (error.code === "ECONNRESET" && this.#isWorthRetry) this.#attempt(body, extraHeaders, true)
+        if (isClosing(error.code) && this.#isWorthRetry) this.#attempt(body, extraHeaders, true)
         else this.#finish({ _tag: "Failed", reason: error.code ?? error.message })
       })
       request.end(body)
@@ -220,6 +239,12 @@ class HttpSending implements Sending {
     done(result)
   }
 }
+
+/** Connections. (`reusedSocket` of a request is not set where it has waited for one.) */
+const used = new WeakSet<object>()
+
+/** `socket hang up` has the code of a reset. */
+const isClosing = (code: string | undefined): boolean => code === "ECONNRESET" || code === "EPIPE"
 
 const MAX_DETAIL = 512
 const MAX_ANSWER_BYTES = 64 * 1024

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { selfSigned } from "../support/ingest.js"
+import { type Answer, selfSigned } from "../support/ingest.js"
 import { Proxy } from "../support/proxy.js"
 import {
   assertEvents,
@@ -149,7 +149,7 @@ describe("hard exit, by another way than straight to the server", () => {
     () =>
       Effect.gen(function* () {
         const server = yield* receiver(0, { tls: certificate })
-        const proxy = yield* Proxy.start({ tls: certificate })
+        const proxy = yield* Proxy.start({ tls: certificate, agrees: 299 })
         const options = { caCerts: certificate?.cert, proxy: proxy.url }
         const ended = yield* run("hard-exit.mjs", ["exit", "3"], { to: server, options })
         assertEvents(ended, yield* server.events, messages(3))
@@ -198,6 +198,37 @@ describe("hard exit, with many events", () => {
         const ended = yield* run("hard-exit.mjs", [way, "20"], { to: server })
         assertEvents(ended, yield* server.events, [...messages(20), ...more])
         assert.strictEqual(ended.code, code)
+      })
+    )
+  }
+})
+
+describe("hard exit, with a server that", () => {
+  for (const answer of ["thenCloses", "thenResets"] as const) {
+    it.scopedLive(`closes the connection after each answer (${answer}): 100 pending events arrive`, () =>
+      Effect.gen(function* () {
+        const server = yield* receiver(0, { judge: () => answer })
+        const ended = yield* run("hard-exit.mjs", ["exit", "100"], { to: server, options: { shutdownTimeout: 8000 } })
+        assertEvents(ended, yield* server.events, messages(100))
+        assert.strictEqual(ended.code, 7)
+      })
+    )
+  }
+
+  const odd: ReadonlyArray<readonly [what: string, answer: Answer]> = [
+    ["never stops answering", "endless"],
+    ["says without end that it is going to answer", "hints"],
+    ["goes over to another protocol", "upgrade"],
+    ["has no end of headers", "header"]
+  ]
+  for (const [what, answer] of odd) {
+    it.scopedLive(`${what} holds nobody up`, () =>
+      Effect.gen(function* () {
+        const server = yield* receiver(0, { judge: () => answer })
+        const ended = yield* run("hard-exit.mjs", ["exit", "6"], { to: server, options: { shutdownTimeout: 8000 } })
+        assertEvents(ended, yield* server.events, messages(6))
+        assert.strictEqual(ended.code, 7)
+        assert.isBelow(ended.millisSince("ending"), 1000 + MARGIN_MILLIS)
       })
     )
   }

@@ -27,6 +27,7 @@ import { type ParsedEnvelope, parseEnvelope } from "effect-faultline/testing"
  * - `hints`: with provisional answers (100) that have no end
  * - `upgrade`: by going over to some other protocol
  * - `header`: with a 200 whose header has no end
+ * - `thenCloses`: with a 200, and by closing the connection without having said so; `thenResets`: the same with a reset
  */
 export type Answer =
   | {
@@ -45,6 +46,8 @@ export type Answer =
   | "hints"
   | "upgrade"
   | "header"
+  | "thenCloses"
+  | "thenResets"
 
 /** Something to wait for, and the function that lets it happen: for answers that are to come `when` the test says so. */
 export const gate = (): { readonly opened: Promise<void>; readonly open: () => void } => {
@@ -344,6 +347,10 @@ const give = (request: http.IncomingMessage, response: http.ServerResponse, answ
     case "header":
       socket.write("HTTP/1.1 200 OK\r\n")
       return flood(socket, `x-more: ${"x".repeat(1000)}\r\n`)
+    case "thenCloses":
+      return void socket.write(PLAIN_YES, () => socket.destroy())
+    case "thenResets":
+      return void socket.write(PLAIN_YES, () => socket.resetAndDestroy())
     default: {
       const { body = "{}", headers = {}, status = 200, when } = answer
       const send = (): void => void response.writeHead(status, { ...headers }).end(body)
@@ -352,6 +359,8 @@ const give = (request: http.IncomingMessage, response: http.ServerResponse, answ
     }
   }
 }
+
+const PLAIN_YES = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 const trickle = (response: http.ServerResponse, left: Array<string>): void => {
   const next = left.shift()

@@ -13,6 +13,8 @@ export interface ProxyOptions {
   readonly tls?: Certificate | undefined
   /** What it answers instead of passing on: a status, or nothing at all. */
   readonly refuses?: number | "silently" | undefined
+  /** The status of its yes to CONNECT. Default: 200. */
+  readonly agrees?: number | undefined
 }
 
 export interface Seen {
@@ -77,7 +79,7 @@ export class Proxy {
     if (refusal !== undefined) return void socket.end(`HTTP/1.1 ${refusal} No\r\ncontent-length: 2\r\n\r\nno`)
     const { hostname, port } = new URL(`http://${request.url}`)
     const upstream = connect(Number(port), hostname.replace(/^\[|\]$/g, ""), () => {
-      socket.write("HTTP/1.1 200 Connection established\r\n\r\n")
+      socket.write(`HTTP/1.1 ${this.options.agrees ?? 200} Connection established\r\n\r\n`)
       socket.pipe(upstream).pipe(socket)
     })
     this.#sockets.add(upstream)

@@ -4,7 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Faultline from "effect-faultline"
-import { type Answer, gate, Ingest } from "../support/ingest.js"
+import { type Answer, gate, Ingest, selfSigned } from "../support/ingest.js"
 import { boom, boomEvent, discarded, flushed, hubAt, ingestOf, messagesAt, quiet, reportsAt, settle } from "./kit.js"
 
 const say = (message: string) => Faultline.captureMessage(message)
@@ -241,6 +241,25 @@ describe("a connection that is used again and breaks", () => {
       assert.deepStrictEqual(reportsAt(ingest), [])
     })
   )
+
+  const certificate = selfSigned()
+  for (const answer of ["thenCloses", "thenResets"] as const) {
+    for (const tls of answer === "thenResets" || certificate === undefined ? [undefined] : [undefined, certificate]) {
+      const name = `after each answer is no loss (${answer}${tls === undefined ? "" : ", https"})`
+      it.scopedLive(name, () =>
+        Effect.gen(function* () {
+          const ingest = yield* Ingest.start({ tls })
+          ingest.answerAll(answer)
+          const messages = Array.from({ length: 100 }, (_, n) => `m${n}`)
+          yield* Effect.zipRight(Effect.forEach(messages, say), flushed).pipe(
+            Effect.provide(hubAt(ingest, tls === undefined ? {} : { caCerts: tls.cert }))
+          )
+          assert.deepStrictEqual(messagesAt(ingest), messages)
+          assert.deepStrictEqual(reportsAt(ingest), [])
+        })
+      )
+    }
+  }
 })
 
 describe("the queue", () => {

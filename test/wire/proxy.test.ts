@@ -111,6 +111,15 @@ describe.skipIf(certificate === undefined)("an https DSN", () => {
     })
   )
 
+  it.scopedLive("takes any 2xx of a proxy for a yes", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start({ tls: certificate })
+      const proxy = yield* Proxy.start({ agrees: 202 })
+      yield* send(ingest, { ...secure, proxy: proxy.url })
+      assert.deepStrictEqual(messagesAt(ingest), ["a", "b"])
+    })
+  )
+
   it.scopedLive("finds an IPv6 address through it", ({ skip }) =>
     Effect.gen(function* () {
       const ingest = yield* Ingest.start({ host: "::1", tls: certificate }).pipe(Effect.timeoutOption("1 second"))
