@@ -10,7 +10,7 @@ import type { PropagationContext } from "../protocol/Trace.js"
 import * as ScopeData from "../scope/ScopeData.js"
 import { applyScope, tagsOf } from "./apply.js"
 import { machineContexts } from "./contexts.js"
-import { contextOf, typeOf } from "./describe.js"
+import { contextOf, isTagged, typeOf } from "./describe.js"
 import { normalizeEvent } from "./encode.js"
 import { exceptionsOf, type MechanismInput, textOfStack } from "./exceptions.js"
 import type { Failure } from "./failure.js"
@@ -146,12 +146,28 @@ const MAX_MESSAGE_LENGTH = 8192
 
 const addExceptions = (event: Event, report: Report, parser: StackParser): void => {
   if (report.failure?.primary === undefined) return
-  const { error } = report.failure.primary
-  event.exception = { values: exceptionsOf(report.failure, report.mechanism, parser, report.stack) }
+  const contexts = new Map<string, Record<string, unknown>>()
+  let isPrimary = true
+  const addFields = (error: unknown): void => {
+    if (contexts.size < MAX_CONTEXTS && (isPrimary || isTagged(error))) addContext(contexts, error)
+    isPrimary = false
+  }
+  const values = exceptionsOf(report.failure, report.mechanism, parser, report.stack, addFields)
+  event.exception = { values }
+  if (contexts.size > 0) event.contexts = Object.fromEntries(contexts)
+}
+
+/** Of how many errors the fields are shown. */
+const MAX_CONTEXTS = 5
+
+const addContext = (contexts: Map<string, Record<string, unknown>>, error: unknown): void => {
   const fields = contextOf(error)
   if (Object.keys(fields).length === 0) return
   const type = typeOf(error)
-  event.contexts = { [OWN_CONTEXTS.has(type) ? `${type} error` : type]: fields }
+  const name = OWN_CONTEXTS.has(type) ? `${type} error` : type
+  let unused = name
+  for (let count = 2; contexts.has(unused); count++) unused = `${name} (${count})`
+  contexts.set(unused, fields)
 }
 
 /** The names of the contexts that have a meaning of their own, or none at all. */

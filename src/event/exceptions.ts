@@ -23,13 +23,15 @@ export interface MechanismInput {
  * Ids count from the primary error (0), which comes last; every other exception names its parent and how the parent holds it:
  * `cause`, `errors[i]` of an `AggregateError`, the field it is in, or the place in the Cause it stood beside the primary error.
  *
+ * @param onError is told of each error that is shown, the primary one first
  * @internal
  */
 export const exceptionsOf = (
   failure: Failure,
   mechanism: MechanismInput,
   parser: StackParser,
-  fallbackStack?: string | Error
+  fallbackStack?: string | Error,
+  onError?: (error: unknown) => void
 ): Array<Exception> => {
   const collected: Array<Exception> = []
   const seen = new Set<unknown>()
@@ -54,6 +56,7 @@ export const exceptionsOf = (
     const exception = describe(leaf, parser, id === 0 ? fallbackStack : undefined)
     exception.mechanism = mechanismOf(leaf, id, parentId, source, nested, exception.mechanism?.synthetic === true)
     collected.push(exception)
+    onError?.(leaf.error)
     for (let index = 0; index < nested.count && collected.length < limit; index++) {
       const [inner, how] = nested.at(index)
       for (const part of failureOf(inner).leaves) add(part, id, how)

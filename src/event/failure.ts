@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Tracer from "effect/Tracer"
 import { isError } from "./inspect.js"
+import { partsOf } from "./parts.js"
 
 /** One error of a failure. @internal */
 export interface Leaf {
@@ -90,17 +91,20 @@ const MAX_LEAVES = 32
 /** How much more of a Cause is looked through for a defect, where there were only failures so far. */
 const MAX_NODES = 200_000
 const MAX_POSITION_LENGTH = 200
+/** One may make another whenever it is looked at. */
+const MAX_LISTS = 1000
 
-type Work = readonly [node: unknown, kind: Leaf["kind"], position: string]
+type Work = readonly [node: unknown, kind: Leaf["kind"], position: string, span?: Tracer.AnySpan | undefined]
 
 const collect = (root: unknown, kind: Leaf["kind"]): Failure => {
   const leaves: Array<Leaf> = []
   const seen = new Set<unknown>()
   let response: Leaf | undefined
+  let lists = 0
   // Depth first, left to right, without recursion: a Cause can be nested deeper than the stack allows.
   const work: Array<Work> = [[root, kind, ""]]
   for (let nodes = 0; work.length > 0 && (leaves.length < MAX_LEAVES || nodes < MAX_NODES); nodes++) {
-    const [node, as, position] = work.pop() as Work
+    const [node, as, position, around] = work.pop() as Work
     if (isCause(node)) {
       if (node._tag === "Fail") work.push([node.error, "fail", position])
       else if (node._tag === "Die") work.push([node.defect, "die", position])
@@ -113,7 +117,7 @@ const collect = (root: unknown, kind: Leaf["kind"]): Failure => {
       continue
     }
     if (leaves.length >= MAX_LEAVES && as !== "die") continue
-    const { error, span } = unwrap(node)
+    const { error, span = around } = unwrap(node)
     const cause = causeIn(error)
     if (cause !== undefined) {
       if (cause === error || !seen.has(error)) work.push([cause, as, position])
@@ -121,6 +125,13 @@ const collect = (root: unknown, kind: Leaf["kind"]): Failure => {
       continue
     }
     if (isInterruption(error)) continue
+    const parts = lists < MAX_LISTS ? partsOf(error) : []
+    if (parts.length > 0 && !seen.has(error)) {
+      lists++
+      seen.add(error)
+      for (const [part, step] of parts.toReversed()) work.push([part, as, at(position, step), span])
+      continue
+    }
     const leaf: Leaf = { error, kind: as, span, position }
     if (responseStatus(error) !== undefined) {
       response ??= leaf
@@ -167,7 +178,11 @@ const isInterruption = (value: unknown): boolean => {
 }
 
 const at = (position: string, step: string): string =>
-  position === "" ? step : position.length > MAX_POSITION_LENGTH ? position : `${position}.${step}`
+  position === "" || step === ""
+    ? position + step
+    : position.length > MAX_POSITION_LENGTH
+      ? position
+      : `${position}.${step}`
 
 /** Whether every error in it has a stack of its own: then it does not matter where it is reported. @internal */
 export const bringsStack = (value: unknown, depth = 0): boolean => {
@@ -210,7 +225,7 @@ const causeIn = (value: unknown): Cause.Cause<unknown> | undefined => {
  * Through what Effect wraps around an error: the proxy that carries the span, and `UnknownException`, which stands for an error
  * of code that is not Effect and says nothing of its own.
  */
-const unwrap = (value: unknown): { readonly error: unknown; readonly span: Tracer.AnySpan | undefined } => {
+const unwrap = (value: unknown): { readonly error: unknown; readonly span?: Tracer.AnySpan | undefined } => {
   if (typeof value !== "object" || value === null) return { error: value, span: undefined }
   try {
     const span = (value as Record<symbol, unknown>)[SPAN] as Tracer.AnySpan | undefined

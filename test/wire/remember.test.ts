@@ -58,6 +58,8 @@ describe("an event that is captured further out shows where its error was raised
     readonly [what: string, effect: () => Effect.Effect<unknown, unknown, Scope.Scope>, crumbs?: ReadonlyArray<string>]
   > = [
     ["an outer effect", () => report(failing())],
+    ["Effect.all that validates", () => report(Effect.all([Effect.void, failing()], { mode: "validate" }))],
+    ["Effect.validateAll", () => report(Effect.validateAll([boom()], failing))],
     ["a defect", () => report(Effect.orDie(failing()))],
     ["captureException", () => Effect.catchAll(failing(), (error) => Faultline.captureException(error))],
     ["a span", () => report(failing().pipe(Effect.withSpan("a"), Effect.withSpan("b")))],

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as fc from "effect/FastCheck"
@@ -37,7 +38,12 @@ const built = (report: Partial<Report>, more: Partial<BuildOptions> = {}): Event
 
 const ofError = (error: unknown, more?: Partial<BuildOptions>): Event => built({ failure: failureOf(error) }, more)
 
-class NotFound extends Data.TaggedError("NotFound")<{ readonly id: number; readonly apiKey: string }> {}
+class NotFound extends Data.TaggedError("NotFound")<{
+  readonly id: number
+  readonly apiKey: string
+  readonly cause?: unknown
+}> {}
+class Declined extends Data.TaggedError("Declined")<{ readonly order: string; readonly message: string }> {}
 
 describe("buildEvent", () => {
   it("has what every event must have, and no more", () => {
@@ -58,6 +64,35 @@ describe("buildEvent", () => {
       NotFound: { id: 7, apiKey: "[Filtered]" }
     })
     assert.notProperty(ofError(new Error("x")), "contexts")
+  })
+
+  it("so are those of errors beside and below it, five in all, its own first", () => {
+    const declined = new Declined({ order: "o-1", message: "hello" })
+    const bug = new TypeError("bug")
+    const beside = built({ failure: failureOf(Cause.sequential(Cause.fail(declined), Cause.die(bug))) })
+    assert.deepStrictEqual(beside.contexts, { Declined: { order: "o-1" } })
+    const below = ofError(new NotFound({ id: 7, apiKey: "x", cause: new Error("x", { cause: declined }) }))
+    assert.deepStrictEqual(Object.entries(below.contexts ?? {}), [
+      ["NotFound", { id: 7, apiKey: "[Filtered]" }],
+      ["Declined", { order: "o-1" }]
+    ])
+    const many = ofError(new AggregateError(Array.from({ length: 9 }, (_, id) => new NotFound({ id, apiKey: "" }))))
+    assert.deepStrictEqual(
+      Object.entries(many.contexts ?? {}).map(([name, fields]) => [name, fields?.["id"]]),
+      [
+        ["NotFound", 0],
+        ["NotFound (2)", 1],
+        ["NotFound (3)", 2],
+        ["NotFound (4)", 3],
+        ["NotFound (5)", 4]
+      ]
+    )
+  })
+
+  it("those of other errors that are no typed ones are not", () => {
+    const inner = Object.assign(new Error("x"), { code: "ENOENT" })
+    assert.notProperty(ofError(new Error("y", { cause: inner })), "contexts")
+    assert.deepStrictEqual(ofError(inner).contexts, { Error: { code: "ENOENT" } })
   })
 
   it("a user's event wins, but for its id, which is that of the envelope", () => {
