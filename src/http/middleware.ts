@@ -7,13 +7,14 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { clientOf } from "../hub/report.js"
 import { within } from "../hub/within.js"
+import { PropagationContext } from "../protocol/Trace.js"
 import { beginUnit, stateOfFiber } from "../scope/carrier.js"
 import { type AnyFiber, currentFiber } from "../scope/fiber.js"
 import * as ScopeData from "../scope/ScopeData.js"
 import type { ScopeState } from "../scope/ScopeState.js"
 import { Exchange } from "./Exchange.js"
 import { checkOptions, type MiddlewareOptions } from "./options.js"
-import { adoptTrace, incomingTrace } from "./trace.js"
+import { adoptTrace, incomingTrace, isOfNoTrace } from "./trace.js"
 
 /**
  * Gives each request an isolation scope of its own and reports what fails in it, with `handled: false`: whatever is answered with
@@ -22,9 +23,9 @@ import { adoptTrace, incomingTrace } from "./trace.js"
  * what may be personal or secret masked.
  *
  * One for all servers: `HttpServer.serve(Http.middleware())`, `HttpRouter.use(Http.middleware())`,
- * `HttpLayerRouter.middleware(Http.middleware(), { global: true })`, `HttpApiBuilder.serve(Http.middleware())`. Typed errors of an
- * `HttpApi` that are answered with 500 are seen where it is a `HttpApiBuilder.middleware(Http.middleware())`. In several places at
- * once it is still one.
+ * `HttpLayerRouter.middleware(Http.middleware(), { global: true })`, and for an `HttpApi`
+ * `HttpApiBuilder.middleware(Http.middleware())`. (`HttpApiBuilder.serve(Http.middleware())` does not see typed errors that the API has
+ * turned into answers, nor a defect beside one.) In several places at once it is still one.
  *
  * @since 0.1.0
  * @category middleware
@@ -86,11 +87,12 @@ const begin = (
   options: MiddlewareOptions
 ): ScopeState => {
   let own = state
-  const trace = incomingTrace(request.headers)
+  const span = fiber.currentSpan?._tag === "Span" && fiber.currentSpan.kind === "server" ? fiber.currentSpan : undefined
+  const isAstray = span !== undefined && isOfNoTrace(span)
+  const trace = incomingTrace(request.headers) ?? (isAstray ? new PropagationContext() : undefined)
   if (trace !== undefined) {
     own = own.withPropagation(trace)
-    const span = fiber.currentSpan
-    if (span?._tag === "Span" && span.kind === "server") adoptTrace(span, trace)
+    if (span !== undefined) adoptTrace(span, trace)
   }
   let { isolation } = own
   const user = options.user === undefined ? undefined : exchange.client.attempt("user", () => options.user?.(request))

@@ -7,7 +7,7 @@ import { liveServices } from "effect/DefaultServices"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
-import { branchOf, stateOf } from "../scope/carrier.js"
+import { branchOf, startedFrom, stateOf } from "../scope/carrier.js"
 import { type AnyFiber, currentFiber } from "../scope/fiber.js"
 import { remember } from "../scope/remember.js"
 import type { Client } from "./Client.js"
@@ -20,7 +20,12 @@ export const rememberEnd = (exit: Exit.Failure<unknown, unknown>, fiber: AnyFibe
   const state = stateOf(fiber)
   const branch = branchOf(fiber, state)
   clientOf(state)?.attempt("an error", () =>
-    remember(cause, { state, branch, span: fiber.currentSpan }, (memory) => memory.moment > branch.begun)
+    remember(
+      cause,
+      { state, branch, span: fiber.currentSpan },
+      (memory) => memory.moment > branch.begun,
+      startedFrom(fiber, state)
+    )
   )
 }
 

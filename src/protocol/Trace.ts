@@ -48,16 +48,17 @@ export interface ParsedSentryTrace {
   readonly sampled: boolean | undefined
 }
 
-/** Reads `{32 hex}-{16 hex}[-{0|1}]`; anything else is no trace at all. @internal */
+/** Reads `{32 hex}-{16 hex}[-{0|1}]`; anything else, and an id of zeros alone, is no trace at all. @internal */
 export const parseSentryTrace = (header: string): ParsedSentryTrace | undefined => {
   const match = /^[ \t]*([0-9a-f]{32})-([0-9a-f]{16})(?:-([01]))?[ \t]*$/.exec(header)
   if (match === null) return undefined
-  return {
-    traceId: match[1] as string,
-    parentSpanId: match[2] as string,
-    sampled: match[3] === undefined ? undefined : match[3] === "1"
-  }
+  const [, traceId, parentSpanId, sampled] = match as unknown as [string, string, string, string | undefined]
+  if (isInvalidId(traceId) || isInvalidId(parentSpanId)) return undefined
+  return { traceId, parentSpanId, sampled: sampled === undefined ? undefined : sampled === "1" }
 }
+
+/** Zeros alone: W3C and OpenTelemetry say with it that there is no trace. @internal */
+export const isInvalidId = (id: string): boolean => /^0+$/.test(id)
 
 /** @internal */
 export const formatSentryTrace = (traceId: string, spanId: string, sampled: boolean | undefined): string =>

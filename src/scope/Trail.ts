@@ -50,10 +50,15 @@ export class Trail {
     this.#origin = origin === undefined ? undefined : new WeakRef(origin)
   }
 
+  /** The isolation scope that this one was forked from, if that is still in use. */
+  get origin(): Trail | undefined {
+    return this.#origin?.deref()
+  }
+
   /** This isolation scope and those it was forked from, as far as they are still in use. */
   lineage(): Array<Trail> {
     const lineage: Array<Trail> = [this]
-    for (let trail = this.#origin?.deref(); trail !== undefined; trail = trail.#origin?.deref()) lineage.push(trail)
+    for (let { origin } = this; origin !== undefined; origin = origin.origin) lineage.push(origin)
     return lineage
   }
 

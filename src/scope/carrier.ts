@@ -5,7 +5,7 @@ import { AsyncLocalStorage } from "node:async_hooks"
 import { type AnyFiber, currentFiber, serviceOf, setFiberRef, writerOf } from "./fiber.js"
 import { type ScopeData, setTags, type TagValue } from "./ScopeData.js"
 import { lent, type ScopeOwner, ScopeState, scopeRef, unowned } from "./ScopeState.js"
-import { Branch } from "./Trail.js"
+import { Branch, type Trail } from "./Trail.js"
 
 /** An isolation scope outside fibers: shared by everything that runs in it. @internal */
 export class IsolationCell {
@@ -155,6 +155,17 @@ export const beginUnit = (fiber: AnyFiber): { readonly state: ScopeState; readon
   if (root !== state) return { state: state.isolate(branchOf(fiber, state)), isRoot: false }
   rooted[TAKEN] = true
   return { state, isRoot: true }
+}
+
+/**
+ * The isolation scope that the failure of a root fiber comes to, in a promise: the one its runtime was taken from. None for a unit
+ * of work, whose failures are nobody else's.
+ *
+ * @internal
+ */
+export const startedFrom = (fiber: AnyFiber, { trail }: ScopeState): Trail | undefined => {
+  const { [ROOT]: root, [TAKEN]: isTaken } = fiber as Branched
+  return root?.trail === trail && isTaken !== true ? trail.origin : undefined
 }
 
 const setRoot = (fiber: AnyFiber, own: ScopeState): ScopeState => {

@@ -4,7 +4,7 @@
  */
 import type * as Cause from "effect/Cause"
 import type * as Tracer from "effect/Tracer"
-import { failureOfCause, identitiesOf, type Leaf } from "../event/failure.js"
+import { failureOf, failureOfCause, identitiesOf, type Leaf } from "../event/failure.js"
 import type { Breadcrumb } from "../protocol/Breadcrumb.js"
 import * as ScopeData from "./ScopeData.js"
 import type { ScopeState } from "./ScopeState.js"
@@ -44,7 +44,7 @@ export const remember = (
     let byTrail = memories.get(error)
     if (byTrail === undefined) memories.set(error, (byTrail = new WeakMap()))
     const { trail } = place.state
-    const earlier = byTrail.get(trail)
+    const earlier = memoryIn(error, trail)
     const memory =
       earlier !== undefined && isFromWithin(earlier)
         ? earlier
@@ -52,6 +52,15 @@ export const remember = (
     byTrail.set(trail, memory)
     if (reached !== trail) byTrail.set(reached, memory)
   }
+}
+
+/** What an error, or else the nearest of its causes, remembers of an isolation scope. */
+const memoryIn = (error: object, trail: Trail): Memory | undefined => {
+  for (const link of chainOf(error)) {
+    const memory = memories.get(link)?.get(trail)
+    if (memory !== undefined) return memory
+  }
+  return undefined
 }
 
 /**
@@ -62,18 +71,15 @@ export const remember = (
  * @internal
  */
 export const recall = (leaf: Leaf | undefined, { trail }: ScopeState): Recollection | undefined => {
-  let error: unknown = leaf?.error
-  for (let depth = 0; depth < MAX_CAUSES && isObject(error); depth++) {
+  for (const error of chainOf(leaf?.error)) {
     const byTrail = memories.get(error)
-    if (byTrail !== undefined) {
-      const memory = byTrail.get(trail)
-      if (memory !== undefined) return { memory, isOuter: false }
-      for (const outer of trail.lineage()) {
-        const around = byTrail.get(outer)
-        if (around?.state.trail === outer) return { memory: around, isOuter: true }
-      }
+    if (byTrail === undefined) continue
+    const memory = byTrail.get(trail)
+    if (memory !== undefined) return { memory, isOuter: false }
+    for (const outer of trail.lineage()) {
+      const around = byTrail.get(outer)
+      if (around?.state.trail === outer) return { memory: around, isOuter: true }
     }
-    error = causeOf(error)
   }
   return undefined
 }
@@ -110,6 +116,18 @@ export const breadcrumbsOf = (
 }
 
 const memories = new WeakMap<object, WeakMap<Trail, Memory>>()
+
+/** An error and its causes, each as the object that the program made: in a span, and out of another runtime, it is wrapped. */
+const chainOf = (error: unknown): Array<object> => {
+  const chain: Array<object> = []
+  let current = error
+  while (isObject(current) && chain.length < MAX_CAUSES) {
+    chain.push(current)
+    const cause = causeOf(current)
+    current = isObject(cause) ? failureOf(cause).primary?.error : undefined
+  }
+  return chain
+}
 
 const MAX_CAUSES = 8
 

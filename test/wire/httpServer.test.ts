@@ -538,7 +538,8 @@ describe("the options of the middleware", () => {
       { maxBodyBytes: -1 },
       { unknown: 1 }
     ]
-    for (const given of wrong) assert.throws(() => Http.middleware(given), Faultline.OptionsError)
+    for (const given of [...wrong, null, [], "all"] as ReadonlyArray<object>)
+      assert.throws(() => Http.middleware(given), Faultline.OptionsError)
   })
 })
 
@@ -580,6 +581,24 @@ describe("the trace of a request", () => {
         seen.add(trace?.["trace_id"])
       }
       assert.strictEqual(seen.size, 4)
+    })
+  )
+
+  it.live("is its own where the ids are nothing but zeros", () =>
+    Effect.gen(function* () {
+      const [noTrace, noSpan, span] = ["0".repeat(32), "0".repeat(16), "7c51afd529da4a2a"]
+      for (const headers of [
+        { traceparent: `00-${noTrace}-${span}-01` },
+        { traceparent: `00-${TRACE}-${noSpan}-01` },
+        { traceparent: `00-${noTrace}-${noSpan}-00` },
+        { "sentry-trace": `${noTrace}-${span}-1` },
+        { "sentry-trace": `${TRACE}-${noSpan}-1`, traceparent: `00-${noTrace}-${noSpan}-01` }
+      ]) {
+        const { trace } = yield* traceOf(headers)
+        assert.match(String(trace?.["trace_id"]), /^[0-9a-f]{32}$/)
+        assert.notInclude([noTrace, TRACE], trace?.["trace_id"])
+        assert.isUndefined(trace?.["parent_span_id"])
+      }
     })
   )
 

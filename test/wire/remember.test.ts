@@ -11,6 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -30,6 +31,9 @@ const failing = (error: unknown = boom()): Effect.Effect<never, unknown> =>
     Effect.zipRight(Effect.fail(error)),
     Faultline.withScope({ tags: { where: "inside", step: "inner" }, user: { id: "u1" } })
   )
+
+const wrapped = (effect: Effect.Effect<never, unknown>): Effect.Effect<never, Error> =>
+  Effect.mapError(effect, (cause) => withStack(new Error("outer", { cause })))
 
 const report = Effect.tapErrorCause((cause: Cause.Cause<unknown>) => Faultline.captureCause(cause))
 
@@ -133,9 +137,27 @@ describe("an event that is captured further out shows where its error was raised
           )
         )
     ],
+    ["an error that wraps it", () => report(wrapped(failing()))],
+    ["an error that wraps it, in a span", () => report(wrapped(failing()).pipe(Effect.withSpan("x")))],
+    ["an error that wraps it outside of its span", () => report(wrapped(failing().pipe(Effect.withSpan("x"))))],
+    ["an error that wraps it in an Effect.fn", () => report(Effect.fn("f")(() => wrapped(failing()))())],
     [
-      "an error that wraps it",
-      () => report(Effect.mapError(failing(), (cause) => withStack(new Error("outer", { cause }))))
+      "errors that wrap it, in spans within each other",
+      () => report(wrapped(wrapped(failing()).pipe(Effect.withSpan("a"))).pipe(Effect.withSpan("b")))
+    ],
+    [
+      "another runtime that runs it",
+      () =>
+        Effect.flatMap(Effect.runtime(), (runtime) =>
+          report(Effect.tryPromise(() => Runtime.runPromise(runtime)(failing())))
+        )
+    ],
+    [
+      "another runtime, and an error that wraps what comes out of it",
+      () =>
+        Effect.flatMap(Effect.runtime(), (runtime) =>
+          wrapped(Effect.tryPromise({ try: () => Runtime.runPromise(runtime)(failing()), catch: (error) => error }))
+        ).pipe(Effect.withSpan("x"), report)
     ],
     ["a log line", () => Effect.tapErrorCause(failing(), (cause) => Effect.logError("failed", cause))]
   ]

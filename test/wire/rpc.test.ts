@@ -253,8 +253,16 @@ describe("the options of the middleware", () => {
   )
 
   it("are refused where they are wrong", () => {
-    for (const given of [{ user: 1 }, { shouldReport: true }, { defect: "x" }, { capturePayload: 1 }, { unknown: 1 }])
-      assert.throws(() => FaultlineRpc.layer(given as object), Faultline.OptionsError)
+    const wrong = [
+      { user: 1 },
+      { shouldReport: true },
+      { defect: "x" },
+      { capturePayload: 1 },
+      { unknown: 1 },
+      null,
+      []
+    ]
+    for (const given of wrong) assert.throws(() => FaultlineRpc.layer(given as object), Faultline.OptionsError)
   })
 })
 

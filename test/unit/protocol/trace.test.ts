@@ -56,6 +56,8 @@ describe("sentry-trace", () => {
     `${TRACE}-${SPAN}-1 garbage`,
     `${TRACE}-${SPAN}-1\n`,
     `x${TRACE}-${SPAN}`,
+    `${"0".repeat(32)}-${SPAN}-1`,
+    `${TRACE}-${"0".repeat(16)}-1`,
     `${TRACE.toUpperCase()}-${SPAN}-1`,
     `${TRACE}-${SPAN.toUpperCase()}-1`,
     `${TRACE}-${SPAN}-1, ${TRACE}-${SPAN}-1`
