@@ -43,6 +43,8 @@ export interface Report {
   /** Nothing in the program dealt with it: it was caught on its way out. */
   readonly escaped?: boolean | undefined
   readonly fiberId?: string | undefined
+  /** The HTTP status that it was answered with: what the error says of itself does not count then. */
+  readonly status?: number | undefined
   /** What the policy says of its error. */
   readonly verdict?: Verdict | undefined
 }

@@ -37,7 +37,8 @@ export interface PolicyRule {
   readonly class?: (abstract new (...args: Array<never>) => unknown) | undefined
   /**
    * The HTTP status the error stands for: its `status` or `statusCode`, that of its `response`, or the one its schema is annotated with
-   * (`HttpApiSchema.annotations({ status })`). `"4xx"` is any from 400 to 499.
+   * (`HttpApiSchema.annotations({ status })`). What a server has answered with counts instead, where the HTTP middleware reports it: a
+   * handler that fails with the 404 of somebody else is answered with 500. `"4xx"` is any from 400 to 499.
    */
   readonly status?: StatusPattern | ReadonlyArray<StatusPattern> | undefined
   /** Anything else. One that throws does not hold. */
@@ -74,15 +75,20 @@ export interface Verdict {
   readonly extra: Readonly<Record<string, unknown>>
 }
 
-/** @param attempt calls a function of the user's; `undefined` where it throws @internal */
+/**
+ * @param attempt calls a function of the user's; `undefined` where it throws
+ * @param answered the status that the error led to, where it is known
+ * @internal
+ */
 export const judge = (
   leaf: Leaf,
   rules: ReadonlyArray<PolicyRule>,
-  attempt: <A>(call: () => A) => A | undefined
+  attempt: <A>(call: () => A) => A | undefined,
+  answered?: number
 ): Verdict => {
   let verdict = annotated(leaf)
   for (const rule of rules) {
-    if (!holds(rule, leaf.error, attempt)) continue
+    if (!holds(rule, leaf.error, attempt, answered)) continue
     const { defects, fingerprint, handled, ignore, level, tags } = rule
     verdict = {
       ignore: ignore === undefined || (ignore && leaf.kind === "die" && defects !== true) ? verdict.ignore : ignore,
@@ -165,7 +171,12 @@ const SEVERITIES: Readonly<Record<string, Level>> = {
   Fatal: "fatal"
 }
 
-const holds = (rule: PolicyRule, error: unknown, attempt: <A>(call: () => A) => A | undefined): boolean => {
+const holds = (
+  rule: PolicyRule,
+  error: unknown,
+  attempt: <A>(call: () => A) => A | undefined,
+  answered: number | undefined
+): boolean => {
   const { tag, status, when } = rule
   if (tag !== undefined && !listed(tag).includes(read(error, "_tag") as string)) return false
   if (rule.class !== undefined) {
@@ -173,7 +184,7 @@ const holds = (rule: PolicyRule, error: unknown, attempt: <A>(call: () => A) => 
     if (attempt(() => (error as object) instanceof wanted) !== true) return false
   }
   if (status !== undefined) {
-    const actual = statusOf(error)
+    const actual = answered ?? statusOf(error)
     if (actual === undefined || !listed(status).some((wanted) => matches(wanted, actual))) return false
   }
   return when === undefined || attempt(() => when(error)) === true

@@ -73,13 +73,18 @@ export class Exchange {
   /** Sees every event of the request. */
   readonly describe = (event: Event): Event => {
     this.#eventId = event.event_id
-    const { method, url } = this.#facts
-    this.route ??= routeIn(currentFiber()?.currentContext ?? this.#context) ?? routeOn(this.#span)
-    event.transaction ??= `${method} ${this.route ?? pathOf(url)}`
+    event.transaction ??= this.#name
     event.request = { ...requestOf(this.#facts, this.#visibility), ...event.request }
     const { remoteAddress } = this.#facts
     if (remoteAddress !== undefined) event.user = { ip_address: remoteAddress, ...event.user }
     return event
+  }
+
+  /** The method, and the route, or the path where no router has chosen one. */
+  get #name(): string {
+    const { method, url } = this.#facts
+    this.route ??= routeIn(currentFiber()?.currentContext ?? this.#context) ?? routeOn(this.#span)
+    return `${method} ${this.route ?? pathOf(url)}`
   }
 
   /** Something has failed, whatever is made of it further out. */
@@ -180,23 +185,32 @@ export class Exchange {
     // Answered with 500 after somebody has reported why.
     if (cause === undefined && this.#eventId !== undefined) return
     const mechanism = { type: "effect.http", handled: status < 500, data: { status } }
-    const contexts = { response: { status_code: status } }
+    const place = this.#failure?.place ?? this.#place
+    if (place === undefined) return
+    const name = this.#name
     const report =
       cause === undefined
-        ? {
-            message: `${this.#facts.method} ${pathOf(this.#facts.url)} was answered with ${status}`,
-            level: "error" as const,
-            mechanism
-          }
+        ? { message: `${name} was answered with ${status}`, level: "error" as const, mechanism }
         : reportOf(cause, { mechanism, integration: "http" })
-    const place = this.#failure?.place ?? this.#place
-    if (report === undefined || place === undefined) return
+    if (report === undefined) return
+    const context = {
+      contexts: { response: { status_code: status } },
+      ...(cause === undefined && !this.#hasFingerprint(place)
+        ? { fingerprint: ["http", name, String(status)] }
+        : undefined)
+    }
     const event =
       this.#promised === undefined || this.#promised === this.#eventId ? undefined : { event_id: this.#promised }
-    const id = this.client.capture({ ...report, integration: "http", context: { contexts }, event }, place)
+    const id = this.client.capture({ ...report, integration: "http", context, event, status }, place)
     if (id === undefined) return
     this.#eventId = id
     this.#hasCrashed = true
+  }
+
+  #hasFingerprint({ state }: Place): boolean {
+    return [state.current, state.isolation, this.client.globalScope].some(
+      ({ fingerprint }) => fingerprint !== undefined
+    )
   }
 
   get #place(): Place | undefined {
@@ -214,7 +228,8 @@ export class Exchange {
         const place = this.#place
         const mechanism = { type: "effect.http", handled: false, data: { status: response.status } }
         const report = reportOf(cause, { mechanism, integration: "http" })
-        if (report !== undefined && place !== undefined) this.client.capture(report, place)
+        if (report !== undefined && place !== undefined)
+          this.client.capture({ ...report, status: response.status }, place)
       })
     )
     return HttpServerResponse.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))

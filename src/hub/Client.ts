@@ -490,7 +490,7 @@ export class Client implements ScopeOwner {
 
   /** The report with the error that matters most of those that are not ignored; `undefined` if all of them are. */
   #judged(report: Report): Report | undefined {
-    const { failure } = report
+    const { failure, status } = report
     if (failure?.primary === undefined) {
       const text = report.message ?? report.logentry?.formatted ?? ""
       return this.#isIgnored("", text, undefined) ? undefined : report
@@ -498,7 +498,8 @@ export class Client implements ScopeOwner {
     const verdicts = new Map<Leaf, Verdict>()
     const verdictOf = (leaf: Leaf): Verdict => {
       const verdict =
-        verdicts.get(leaf) ?? judge(leaf, this.options.policy, (call) => this.#guard("a rule of the policy", call))
+        verdicts.get(leaf) ??
+        judge(leaf, this.options.policy, (call) => this.#guard("a rule of the policy", call), status)
       verdicts.set(leaf, verdict)
       return verdict
     }

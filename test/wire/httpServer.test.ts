@@ -289,6 +289,59 @@ describe("a request", () => {
     })
   )
 
+  it.live("that the program answers with 500 itself is one group for each route and status", () =>
+    Effect.gen(function* () {
+      const silent = HttpServerResponse.text("sorry", { status: 503 })
+      for (const [name, server] of places(silent)) {
+        const { events } = yield* served(server, (send) =>
+          Effect.forEach(["/users/alice", "/users/bob"], (at) => send(at))
+        )
+        assert.deepStrictEqual(
+          events.map(({ fingerprint, request }) => [fingerprint, request?.url?.replace(/^.*users/, "")]),
+          [
+            [["http", "GET /users/:id", "503"], "/alice"],
+            [["http", "GET /users/:id", "503"], "/bob"]
+          ],
+          name
+        )
+      }
+      const own = HttpServer.serve(
+        HttpRouter.get(HttpRouter.empty, "/users/:id", Effect.zipRight(Faultline.setFingerprint(["mine"]), silent)),
+        Http.middleware()
+      )
+      const { events } = yield* served(own, (send) => send("/users/1"))
+      assert.deepStrictEqual(events[0]?.fingerprint, ["mine"])
+    })
+  )
+
+  it.live("is judged by what it is answered with, not by the status that an error has of itself", () =>
+    Effect.gen(function* () {
+      class Upstream extends Data.TaggedError("Upstream")<{ readonly response: { readonly status: number } }> {}
+      const options: Options = {
+        policy: [
+          { status: "4xx", ignore: true },
+          { status: 500, tags: { answered: 500 } }
+        ]
+      }
+      for (const error of [Object.assign(boom(), { status: 404 }), new Upstream({ response: { status: 404 } })]) {
+        for (const [name, server] of places(Effect.fail(error))) {
+          const { events, result } = yield* served(server, (send) => send("/users/1"), options)
+          assert.strictEqual(result.status, 500)
+          assert.deepStrictEqual(
+            events.map(({ tags }) => tags?.["answered"]),
+            ["500"],
+            name
+          )
+        }
+      }
+      const found = places(Effect.fail(new NotFound({ id: "1" })), { shouldReport: () => true })
+      for (const [name, server] of found) {
+        const { events } = yield* served(server, (send) => send("/users/1"), options)
+        assert.lengthOf(events, 0, name)
+      }
+    })
+  )
+
   it.live("that the program answers with 500 itself is told of, unless it has reported why", () =>
     Effect.gen(function* () {
       const silent = HttpServerResponse.text("sorry", { status: 503 })
@@ -296,7 +349,7 @@ describe("a request", () => {
         const { events } = yield* served(server, (send) => send("/users/7?x=1"))
         assert.deepStrictEqual(
           events.map(({ level, message, transaction }) => ({ level, message, transaction })),
-          [{ level: "error", message: "GET /users/7 was answered with 503", transaction: "GET /users/:id" }],
+          [{ level: "error", message: "GET /users/:id was answered with 503", transaction: "GET /users/:id" }],
           name
         )
       }
@@ -820,7 +873,7 @@ describe("an HttpApi", () => {
         (yield* served(outside, requests)).events.map(
           ({ exception, message }) => exception?.values.at(-1)?.type ?? message
         ),
-        ["GET /users/broken was answered with 500", "TypeError"]
+        ["GET /users/:id was answered with 500", "TypeError"]
       )
       const both = HttpApiBuilder.serve(Http.middleware()).pipe(
         Layer.provide(HttpApiBuilder.middleware(Http.middleware())),
