@@ -424,7 +424,7 @@ export class Client implements ScopeOwner {
     const span = spanOf(place, report, raised)
     addTrace(event, span, state.propagation)
     if (this.options.spanTags.length > 0) addSpanTags(event, span, this.options.spanTags)
-    if (spent.suppressed > 0) addSuppressed(event, spent)
+    if (spent.suppressed > 0 || spent.same > 0) addSuppressed(event, spent)
     addMachine(event, place.now)
     const seen = place.breadcrumbs ?? breadcrumbsOf(state, place.branch, raised)
     const isShown = this.#isShown(integrations, scope.processors)
@@ -793,10 +793,11 @@ const mechanismsOf = (event: Event | undefined): Array<Mechanism> => {
     .filter((mechanism) => isRecord(mechanism))
 }
 
-const UNCOUNTED: Spent = { suppressed: 0, since: 0, refund() {} }
+const UNCOUNTED: Spent = { suppressed: 0, same: 0, since: 0, refund() {} }
 
-const addSuppressed = (event: Event, { since, suppressed }: Spent): void => {
-  event.contexts = { budget: { suppressed, since: new Date(since).toISOString() }, ...event.contexts }
+const addSuppressed = (event: Event, { same, since, suppressed }: Spent): void => {
+  const all = suppressed === 0 ? undefined : { suppressed, since: new Date(since).toISOString() }
+  event.contexts = { budget: { ...all, ...(same === 0 ? undefined : { same }) }, ...event.contexts }
 }
 
 interface Amendable {

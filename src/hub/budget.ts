@@ -20,8 +20,10 @@ export interface BudgetOptions {
 
 /** What an event that is within the budget has to say of those that were not. @internal */
 export interface Spent {
-  /** How many of the same thing were held back before it. */
+  /** How many were held back since the last event that was sent, of whatever kind. */
   readonly suppressed: number
+  /** How many of the same thing were, since the last event of it. */
+  readonly same: number
   /** When the first of them was: milliseconds since the epoch. */
   readonly since: number
   /** As if it had not been asked for: the event is not sent after all. */
@@ -32,6 +34,8 @@ export interface Spent {
 export class Budget {
   readonly #buckets = new Map<string, Bucket>()
   readonly #perMilli: number
+  /** Of all kinds. */
+  readonly #held: Held = { suppressed: 0, since: 0 }
 
   constructor(readonly options: Required<{ [K in keyof BudgetOptions]: number }>) {
     this.#perMilli = options.perMinute / 60_000
@@ -44,26 +48,32 @@ export class Budget {
    */
   spend(key: string, now: number): Spent | undefined {
     const { burst } = this.options
-    const bucket = this.#buckets.get(key) ?? { tokens: burst, at: now, suppressed: 0, since: now }
+    const bucket = this.#buckets.get(key) ?? { tokens: burst, at: now, suppressed: 0 }
     this.#buckets.delete(key)
     this.#buckets.set(key, bucket)
     if (this.#buckets.size > MAX_BUCKETS) this.#buckets.delete(this.#buckets.keys().next().value as string)
     bucket.tokens = Math.min(burst, bucket.tokens + Math.max(0, now - bucket.at) * this.#perMilli)
     bucket.at = now
     if (bucket.tokens < 1) {
-      if (bucket.suppressed++ === 0) bucket.since = now
+      bucket.suppressed++
+      if (this.#held.suppressed++ === 0) this.#held.since = now
       return undefined
     }
     bucket.tokens--
-    const { since, suppressed } = bucket
+    const held = this.#held
+    const { since, suppressed } = held
+    const { suppressed: same } = bucket
     bucket.suppressed = 0
+    held.suppressed = 0
     return {
       suppressed,
+      same,
       since,
       refund() {
         bucket.tokens++
-        if (suppressed > 0) bucket.since = since
-        bucket.suppressed += suppressed
+        bucket.suppressed += same
+        if (suppressed > 0) held.since = since
+        held.suppressed += suppressed
       }
     }
   }
@@ -120,5 +130,10 @@ interface Bucket {
   tokens: number
   at: number
   suppressed: number
+}
+
+interface Held {
+  suppressed: number
+  /** When the first of them was. */
   since: number
 }

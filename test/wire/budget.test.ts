@@ -53,8 +53,49 @@ describe("the budget", () => {
         })
       )
       assert.deepStrictEqual(suppressedIn(events), [undefined, undefined, undefined, 7, 3, undefined, undefined])
-      assert.deepStrictEqual(events[3]?.contexts?.["budget"], { suppressed: 7, since: "1970-01-01T00:00:00.000Z" })
-      assert.deepStrictEqual(events[4]?.contexts?.["budget"], { suppressed: 3, since: "1970-01-01T00:00:10.000Z" })
+      assert.deepStrictEqual(events[3]?.contexts?.["budget"], {
+        suppressed: 7,
+        same: 7,
+        since: "1970-01-01T00:00:00.000Z"
+      })
+      assert.deepStrictEqual(events[4]?.contexts?.["budget"], {
+        suppressed: 3,
+        same: 3,
+        since: "1970-01-01T00:00:10.000Z"
+      })
+    })
+  )
+
+  it.effect("tells on the very next event, of whatever kind, how many of all kinds were held back", () =>
+    Effect.gen(function* () {
+      const { events } = yield* run(
+        Effect.gen(function* () {
+          yield* repeat(10, () => fail("boom"))
+          yield* repeat(5, () => fail("bang"))
+          yield* fail("another")
+          yield* fail("yet another")
+          yield* TestClock.adjust("10 seconds")
+          yield* fail("boom")
+          yield* repeat(4, () => fail("boom"))
+          yield* fail("bang")
+        })
+      )
+      const since = "1970-01-01T00:00:00.000Z"
+      assert.deepStrictEqual(
+        events.map(({ contexts }) => contexts?.["budget"]),
+        [
+          undefined,
+          undefined,
+          undefined,
+          { suppressed: 7, since },
+          undefined,
+          undefined,
+          { suppressed: 2, since },
+          undefined,
+          { same: 7 },
+          { suppressed: 4, same: 2, since: "1970-01-01T00:00:10.000Z" }
+        ]
+      )
     })
   )
 
