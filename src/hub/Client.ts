@@ -8,7 +8,7 @@ import { addMachine, addScope, addTrace, addVerdict, buildEvent, type Report } f
 import { addDebugImages } from "../event/debugImages.js"
 import { encodeEvent, normalizeEvent, reduceEvent } from "../event/encode.js"
 import { typeOf, valueOf } from "../event/exceptions.js"
-import { failureOf, identitiesOf, type Leaf, withoutPrimary } from "../event/failure.js"
+import { type Failure, failureOf, identitiesOf, type Leaf, withoutPrimary } from "../event/failure.js"
 import { isLevel, isTimestamp, mendEvent } from "../event/mend.js"
 import { describeValue, normalize } from "../event/normalize.js"
 import { judge, type Verdict } from "../event/policy.js"
@@ -85,6 +85,8 @@ export class Client implements ScopeOwner {
 
   /** What may turn out otherwise within this turn of the event loop: by then it has not left. */
   readonly #amendable: Array<Amendable> = []
+  /** What waits until it is known whether anybody deals with it, by the id of the event. */
+  readonly #undecided = new Map<EventId, Retracted>()
   readonly #budget: Budget | undefined
   readonly #ids = new WeakMap<object, EventId>()
   #inCallback = false
@@ -252,6 +254,8 @@ export class Client implements ScopeOwner {
   /** Hands over what is held back: logs, and what integrations hold back. */
   handOver(isLast: boolean): void {
     this.logs?.flush()
+    // Nobody has dealt with it so far.
+    for (const id of this.#undecided.keys()) this.#escaped(id)
     for (const { hooks, name } of this.registry.having("onFlush")) {
       this.attempt(`onFlush of the integration "${name}"`, () => hooks.onFlush?.(isLast))
     }
@@ -342,17 +346,49 @@ export class Client implements ScopeOwner {
 
   /** What was reported as handled turns out not to be: if it has not left yet, it leaves with the truth. */
   #escaped(id: EventId): void {
+    const kept = this.#undecided.get(id) ?? this.#retracted(id)
+    if (kept === undefined) return
+    for (const mechanism of mechanismsOf(kept.event)) mechanism.handled = false
+    this.#release(id, kept)
+  }
+
+  /**
+   * The errors have been reported, as handled, and nobody is there now who could deal with them; but somebody may come. Their events
+   * wait for that, those of them that have not left yet, and leave at the latest when everything does.
+   *
+   * @returns what lets them go as they are; unless `capture` has been told meanwhile that the errors have escaped
+   */
+  holdBack(failure: Failure): () => void {
+    const held: Array<readonly [id: EventId, kept: Retracted]> = []
+    for (const id of new Set(identitiesOf(failure).map((error) => this.#ids.get(error)))) {
+      const kept = id === undefined ? undefined : this.#retracted(id)
+      if (id === undefined || kept === undefined) continue
+      this.#undecided.set(id, kept)
+      held.push([id, kept])
+      for (const oldest of this.#undecided.keys()) if (this.#undecided.size > MAX_UNDECIDED) this.#escaped(oldest)
+    }
+    return () => {
+      for (const [id, kept] of held) if (this.#undecided.has(id)) this.#release(id, kept)
+    }
+  }
+
+  /** An event that says that the program has dealt with an error, if it has not left yet: as if it had not been sent. */
+  #retracted(id: EventId): Retracted | undefined {
     const place = this.#amendable.findIndex(({ event }) => event.event_id === id)
     const [kept] = place < 0 ? [] : this.#amendable.splice(place, 1)
-    const mechanisms = mechanismsOf(kept?.event)
-    const isClaimed = mechanisms.some(({ handled }) => handled === true)
-    if (kept === undefined || !isClaimed || this.delivery?.retract(id) !== true) return
-    for (const mechanism of mechanisms) mechanism.handled = false
-    this.#offerAmended({
-      headers: kept.headers,
-      items: [this.#eventItem(kept.event), ...kept.attachments],
-      urgent: true
-    })
+    const isClaimed = mechanismsOf(kept?.event).some(({ handled }) => handled === true)
+    const forget = kept === undefined || !isClaimed ? undefined : this.delivery?.retract(id)
+    if (kept === undefined || forget === undefined) return undefined
+    return { ...kept, forget, isMirrored: this.mirror?.retract(id) !== undefined }
+  }
+
+  #release(id: EventId, { attachments, event, forget, headers, isMirrored }: Retracted): void {
+    this.#undecided.delete(id)
+    const items = [this.#eventItem(event), ...attachments]
+    const outgoing: Outgoing = { headers, items, urgent: hasEscaped(event) }
+    if (isMirrored) this.mirror?.offer(outgoing)
+    this.delivery?.offer(outgoing)
+    forget()
   }
 
   #eventItem(event: Event): CountedItem {
@@ -360,12 +396,6 @@ export class Client implements ScopeOwner {
     // A program may have its own DSN in what it says.
     for (const key of this.#keys) if (payload.includes(key)) payload = payload.replaceAll(key, FILTERED)
     return { headers: { type: "event" }, payload, category: "error", quantity: 1 }
-  }
-
-  #offerAmended(outgoing: Outgoing): void {
-    const { event_id } = outgoing.headers
-    if (event_id !== undefined && this.mirror?.retract(event_id) === true) this.mirror.offer(outgoing)
-    this.delivery?.offer(outgoing)
   }
 
   #keepAmendable(kept: Amendable): void {
@@ -469,7 +499,8 @@ export class Client implements ScopeOwner {
     this.mirror?.offer(outgoing)
     if (!isSampled) return this.#drop("sample_rate", "it was not sampled")
     const accepted = this.delivery?.offer(outgoing)
-    if (accepted === true && report.failure !== undefined && report.mechanism.handled)
+    // What the policy says of it holds, however it goes on.
+    if (accepted === true && report.failure !== undefined && report.mechanism.handled && !report.verdict?.handled)
       this.#keepAmendable({ event: final, headers, attachments })
     return accepted === true
   }
@@ -806,7 +837,15 @@ interface Amendable {
   readonly attachments: ReadonlyArray<CountedItem>
 }
 
+interface Retracted extends Amendable {
+  /** Whether it was shown to Spotlight, too, and was taken back there. */
+  readonly isMirrored: boolean
+  /** Another one is in its place. */
+  readonly forget: () => void
+}
+
 const MAX_AMENDABLE = 64
+const MAX_UNDECIDED = 64
 
 const isEventId = (id: string | undefined): id is EventId => id !== undefined && /^[0-9a-f]{32}$/.test(id)
 

@@ -34,7 +34,7 @@ export interface MonitorOptions extends CaptureContext {
 /**
  * Reports whatever the effect fails or dies with, and lets it go on failing. Interruption is not reported. A failure that is
  * monitored in several places, or escapes afterwards, is still one event; if it has escaped by the time the event leaves, the event
- * says so (`handled: false`).
+ * says so (`handled: false`). A fiber that ends with it while nobody listens is given a second to be joined before it does.
  *
  * @since 0.1.0
  * @category combinators

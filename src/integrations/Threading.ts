@@ -12,7 +12,7 @@ import { checkOptions, isFlag } from "../protocol/checkOptions.js"
 import { stateOf } from "../scope/carrier.js"
 import type { AnyFiber } from "../scope/fiber.js"
 import { breadcrumbsOf, recall } from "../scope/remember.js"
-import { CrashWatch, watchAwait } from "./threading/fibers.js"
+import { CrashWatch, type Suspicion, watchAwait } from "./threading/fibers.js"
 import { watchWorkers } from "./threading/workers.js"
 
 /**
@@ -68,17 +68,27 @@ export const layer = (options: Options = {}): Integration.IntegrationLayer => {
   )
 }
 
-/** What is said, and when, and where, is settled as the fiber ends; only whether it is said is not. */
-const prepareReport = (client: Client, cause: Cause.Cause<unknown>, fiber: AnyFiber): (() => void) | undefined => {
+/**
+ * What is said, and when, and where, is settled as the fiber ends; only whether it is said is not. What the fiber itself has reported
+ * until then waits with it: it says whether somebody has dealt with the failure.
+ */
+const prepareReport = (client: Client, cause: Cause.Cause<unknown>, fiber: AnyFiber): Suspicion | undefined => {
   const report = reportOf(cause, {
     mechanism: { type: "threading", handled: false, data: { thread_kind: "fiber" } },
     integration: "threading",
     escaped: true,
     fiberId: `#${fiber.id().id}`
   })
-  if (report === undefined) return undefined
+  if (report?.failure === undefined) return undefined
   const place = placeOf(fiber)
   const { branch, state } = place
-  const breadcrumbs = breadcrumbsOf(state, branch, recall(report.failure?.primary, state))
-  return () => void client.capture(report, { ...place, breadcrumbs })
+  const breadcrumbs = breadcrumbsOf(state, branch, recall(report.failure.primary, state))
+  const release = client.holdBack(report.failure)
+  return {
+    confirm() {
+      client.capture(report, { ...place, breadcrumbs })
+      release()
+    },
+    dismiss: release
+  }
 }

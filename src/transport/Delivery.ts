@@ -127,12 +127,15 @@ export class Delivery {
     return true
   }
 
-  /** Takes back the envelope of an event, if it still waits: another one is to be offered in its place. */
-  retract(eventId: string): boolean {
+  /**
+   * Takes back the envelope of an event, if it still waits: another one is to be offered in its place, sooner or later.
+   *
+   * @returns to be called once it has been: until then it stays in the spool, in case that nothing else comes to it
+   */
+  retract(eventId: string): (() => void) | undefined {
     const isIt = ({ headers }: Waiting): boolean => headers.event_id === eventId
     const taken = this.#taken(this.#urgent.remove(isIt) ?? this.#queue.remove(isIt))
-    if (taken !== undefined) this.#forget(taken)
-    return taken !== undefined
+    return taken === undefined ? undefined : () => this.#forget(taken)
   }
 
   /** Whether items of this kind are sent: the server takes them, and has not said otherwise. */

@@ -168,6 +168,87 @@ describe("one error, whoever reports it", () => {
     })
   )
 
+  describe("that a fiber reports and then fails with", () => {
+    const ways: ReadonlyArray<readonly [what: string, fail: (error: unknown) => Effect.Effect<never, unknown>]> = [
+      ["monitor", (error) => Faultline.monitor(Effect.fail(error))],
+      ["the logger", (error) => Effect.tapErrorCause(Effect.fail(error), (cause) => Effect.logError("failed", cause))],
+      ["captureException", (error) => Effect.zipRight(Faultline.captureException(error), Effect.fail(error))]
+    ]
+
+    it.live.each(ways)("is unhandled where nobody ever asks for it: %s", ([, fail]) =>
+      Effect.gen(function* () {
+        const events = yield* run(
+          Effect.gen(function* () {
+            yield* Effect.forkDaemon(fail(boom()))
+            yield* Effect.sleep(1300)
+          })
+        )
+        assert.deepStrictEqual(handledIn(events), [[false]])
+      })
+    )
+
+    it.live.each(ways)("is handled where somebody joins it, at once or within a moment: %s", ([, fail]) =>
+      Effect.gen(function* () {
+        for (const pause of [undefined, 0, 100]) {
+          const events = yield* run(
+            Effect.gen(function* () {
+              const fiber = yield* Effect.forkDaemon(fail(boom()))
+              if (pause !== undefined) yield* Effect.sleep(pause)
+              yield* Effect.exit(Fiber.join(fiber))
+            })
+          )
+          assert.deepStrictEqual(handledIn(events), [[true]], String(pause))
+        }
+      })
+    )
+
+    it.live.each(ways)("leaves with the rest, as unhandled, where nobody has asked by then: %s", ([, fail]) =>
+      Effect.gen(function* () {
+        const events = yield* run(
+          Effect.gen(function* () {
+            const fiber = yield* Effect.forkDaemon(fail(boom()))
+            yield* Effect.sleep(50)
+            yield* Faultline.flush("5 seconds")
+            yield* Effect.exit(Fiber.join(fiber))
+          })
+        )
+        assert.deepStrictEqual(handledIn(events), [[false]])
+      })
+    )
+
+    it.live("is lost in no case: many fibers at once, each with several errors", () =>
+      Effect.gen(function* () {
+        const events = yield* run(
+          Effect.gen(function* () {
+            for (let n = 0; n < 100; n++) {
+              yield* Effect.forkDaemon(
+                Effect.all([Effect.fail(boom(`a${n}`)), Effect.fail(boom(`b${n}`))], { concurrency: 2 }).pipe(
+                  Effect.tapErrorCause((cause) => Faultline.captureCause(cause))
+                )
+              )
+            }
+            yield* Effect.sleep(50)
+          })
+        )
+        assert.lengthOf(events, 100)
+        assert.isTrue(handledIn(events).every((handled) => (handled as Array<boolean>).every((each) => !each)))
+      })
+    )
+
+    it.live("is what the policy says, however it ends", () =>
+      Effect.gen(function* () {
+        const hub = TestHub.layerWith({ policy: [{ class: Error, handled: true }] })
+        const events = yield* Effect.gen(function* () {
+          yield* Effect.forkDaemon(Faultline.monitor(Effect.fail(boom())))
+          yield* Effect.sleep(50)
+          yield* Faultline.flush("5 seconds")
+          return yield* TestHub.events
+        }).pipe(Effect.provide(Layer.fresh(DefaultIntegrations.pipe(Layer.provideMerge(hub)))))
+        assert.deepStrictEqual(handledIn(events), [[true]])
+      })
+    )
+  })
+
   it.live("is an event for each request that it fails in", () =>
     Effect.gen(function* () {
       const error = Object.freeze(boom())

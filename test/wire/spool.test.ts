@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Faultline from "effect-faultline"
 import { Ingest } from "../support/ingest.js"
-import { hubAt, stderrLines } from "./kit.js"
+import { boom, hubAt, stderrLines } from "./kit.js"
 
 const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "faultline-spool-"))),
@@ -69,6 +69,26 @@ describe("a hub with a spool", () => {
         [...ids]
       )
       assert.deepStrictEqual(readdirSync(directory), [])
+    })
+  )
+
+  it.scopedLive("also holds what waits until it is known whether anybody deals with it, and that once", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const directory = yield* folder
+      const spooled = Effect.flatMap(Faultline.Hub, ({ stats }) => Effect.map(stats, ({ spooled }) => spooled))
+      yield* Effect.gen(function* () {
+        yield* Effect.forkDaemon(Faultline.monitor(Effect.fail(boom())))
+        yield* Effect.sleep(50)
+        // Whoever kills the program now does not get at it.
+        assert.deepStrictEqual([yield* spooled, ingest.allEvents.length], [1, 0])
+        yield* Faultline.flush("10 seconds")
+        assert.strictEqual(yield* spooled, 0)
+      }).pipe(Effect.provide(Faultline.DefaultIntegrations.pipe(Layer.provideMerge(hub(ingest, directory)))))
+      assert.deepStrictEqual(
+        ingest.allEvents.map((event) => (event as unknown as Faultline.Event).exception?.values[0]?.mechanism?.handled),
+        [false]
+      )
     })
   )
 

@@ -32,11 +32,8 @@ const MAX_PENDING = 1000
 export class CrashWatch {
   readonly #pending = new Map<AnyFiber, Pending>()
 
-  /**
-   * @param prepare told of a failure that may turn out to be a crash, while the fiber still is as it ended; what it returns is
-   * called if it does
-   */
-  constructor(readonly prepare: (cause: Cause.Cause<unknown>, fiber: AnyFiber) => (() => void) | undefined) {}
+  /** @param prepare told of a failure that may turn out to be a crash, while the fiber still is as it ended */
+  constructor(readonly prepare: (cause: Cause.Cause<unknown>, fiber: AnyFiber) => Suspicion | undefined) {}
 
   ended(exit: Exit.Exit<unknown, unknown>, fiber: AnyFiber): void {
     if (exit._tag === "Success" || Cause.isInterruptedOnly(exit.cause)) return
@@ -44,11 +41,11 @@ export class CrashWatch {
     if (fiber.getFiberRef(FiberRef.unhandledErrorLogLevel)._tag === "None") return
     if ((fiber as Noted)[ASKED] === true || isListenedTo(fiber)) return
     const cause = withoutResponses(exit.cause)
-    const report = cause === undefined ? undefined : this.prepare(cause, fiber)
-    if (report === undefined) return
-    const unwatch = watchEnded(fiber, exit, () => this.#forget(fiber))
+    const suspicion = cause === undefined ? undefined : this.prepare(cause, fiber)
+    if (suspicion === undefined) return
+    const unwatch = watchEnded(fiber, exit, () => this.#forget(fiber)?.suspicion.dismiss())
     const timer = setTimeout(() => this.#decide(fiber), GRACE_MILLIS).unref()
-    this.#pending.set(fiber, { report, timer, unwatch })
+    this.#pending.set(fiber, { suspicion, timer, unwatch })
     if (this.#pending.size <= MAX_PENDING) return
     for (const oldest of this.#pending.keys()) return this.#decide(oldest)
   }
@@ -60,12 +57,13 @@ export class CrashWatch {
 
   /** Nothing is reported any more. */
   close(): void {
-    for (const fiber of this.#pending.keys()) this.#forget(fiber)
+    for (const fiber of this.#pending.keys()) this.#forget(fiber)?.suspicion.dismiss()
   }
 
   #decide(fiber: AnyFiber): void {
-    const pending = this.#forget(fiber)
-    if (pending !== undefined && !wasAsked(fiber)) pending.report()
+    const suspicion = this.#forget(fiber)?.suspicion
+    if (wasAsked(fiber)) suspicion?.dismiss()
+    else suspicion?.confirm()
   }
 
   #forget(fiber: AnyFiber): Pending | undefined {
@@ -78,8 +76,14 @@ export class CrashWatch {
   }
 }
 
+/** A failure that may be a crash: one of the two is called, once. @internal */
+export interface Suspicion {
+  readonly confirm: () => void
+  readonly dismiss: () => void
+}
+
 interface Pending {
-  readonly report: () => void
+  readonly suspicion: Suspicion
   readonly timer: NodeJS.Timeout
   readonly unwatch: () => void
 }
