@@ -225,8 +225,8 @@ const isStatus: Check = (value) =>
   (Number.isInteger(value) && Number(value) >= 100 && Number(value) <= 599) || /^[1-5]xx$/.test(String(value))
 const isFunction: Check = (value) => typeof value === "function"
 
-/** An arrow function is no class, and `instanceof` refuses it. */
-const isClass: Check = (value) => {
+/** An arrow function is none: `instanceof` refuses it. @internal */
+export const isClass = (value: unknown): boolean => {
   if (typeof value !== "function") return false
   try {
     return typeof ({} instanceof value) === "boolean"

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
-import { type PolicyRule, policyProblem } from "../event/policy.js"
+import { isClass, type PolicyRule, policyProblem } from "../event/policy.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
 import {
   type Check,
@@ -333,7 +333,7 @@ const checks: Checks<Options> = {
   beforeSendLog: isFunction,
   ignoreErrors: isListOf(
     "texts, patterns and classes",
-    (item) => typeof item === "string" || item instanceof RegExp || typeof item === "function"
+    (item) => typeof item === "string" || item instanceof RegExp || isClass(item)
   ),
   policy: policyProblem,
   shutdownTimeout: isDuration,

@@ -71,7 +71,7 @@ const options: {
   beforeSendLog: [[go], [null, "x", {}, flag]],
   ignoreErrors: [
     [[], ["x", /x/, TypeError]],
-    ["x", /x/, [5], [null], [{}], null]
+    ["x", /x/, [5], [null], [{}], [() => 1], null]
   ],
   policy: [
     [
