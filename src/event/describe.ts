@@ -26,7 +26,7 @@ export const valueOf = (error: unknown): string => {
   if (typeof error !== "object" || error === null) return scrubText(describeValue(error, 512)) || NO_MESSAGE
   const status = responseStatus(error)
   if (status !== undefined) return `status ${status}`
-  if (isParseError(error)) return scrubText(truncate(describeIssue(error.issue), MAX_VALUE_LENGTH))
+  if (isParseError(error)) return truncate(describeIssue(error.issue), MAX_VALUE_LENGTH)
   if (isConfigError(error)) return scrubText(truncate(describeConfigError(error), MAX_VALUE_LENGTH))
   const message = read(error, "message")
   if (typeof message === "string" && message !== "") {
@@ -47,7 +47,7 @@ export const valueOf = (error: unknown): string => {
 export const contextOf = (error: unknown): Record<string, unknown> => {
   if (typeof error !== "object" || error === null || responseStatus(error) !== undefined) return {}
   try {
-    if (isParseError(error)) return { issues: scrubbed(issuesOf(error.issue).map((issue) => ({ ...issue }))) }
+    if (isParseError(error)) return { issues: issuesOf(error.issue) }
     if (isConfigError(error)) return {}
     return scrubbed(normalize(shownFields(error))) as Record<string, unknown>
   } catch {

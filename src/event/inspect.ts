@@ -23,7 +23,7 @@ export const read = (value: unknown, key: PropertyKey): unknown => {
 }
 
 /** @internal */
-export const has = (value: unknown, key: symbol): value is object => {
+export const has = (value: unknown, key: PropertyKey): value is object => {
   if (typeof value !== "object" || value === null) return false
   try {
     return key in value

@@ -3,7 +3,8 @@
  * sensitive keys, and what looks like a secret in texts, masked. Never throws.
  */
 import * as Duration from "effect/Duration"
-import { FILTERED, isSensitiveKey, scrubText } from "./scrub.js"
+import { withoutValues } from "./parseIssue.js"
+import { FILTERED, isSensitiveKey, scrubText, withoutActual } from "./scrub.js"
 
 /** How many levels of objects and lists are kept. @internal */
 export const MAX_DEPTH = 5
@@ -18,7 +19,7 @@ export const MAX_BREADTH = 100
 export const normalize = (value: unknown, depth: number = MAX_DEPTH, breadth: number = MAX_BREADTH): unknown =>
   (depth > 0 ? flat(value, breadth, true) : undefined) ?? new Visit(breadth, true).visit(value, depth)
 
-/** The same for what a user has set on purpose: nothing is masked. @internal */
+/** The same for what a user has set on purpose: nothing is masked but what a schema did not accept. @internal */
 export const normalizeGiven = (value: unknown, depth: number = MAX_DEPTH, breadth: number = MAX_BREADTH): unknown =>
   (depth > 0 ? flat(value, breadth, false) : undefined) ?? new Visit(breadth, false).visit(value, depth)
 
@@ -57,7 +58,7 @@ const flat = (value: unknown, breadth: number, masks: boolean): Record<string, u
       if (++count > breadth || !Object.hasOwn(value, key) || key === "__proto__" || !key.isWellFormed())
         return undefined
       if (property === undefined) continue
-      if (!masks) result[key] = normalizePrimitive(property)
+      if (!masks) result[key] = given(normalizePrimitive(property))
       else if (property !== null && isSensitiveKey(key)) result[key] = FILTERED
       else result[key] = scrubbed(normalizePrimitive(property))
     }
@@ -92,6 +93,8 @@ class Visit {
   #object(value: object, depth: number): unknown {
     if (this.#ancestors.includes(value)) return "[Circular ~]"
     if (--this.#budget < 0) return "[MaxSize ~]"
+    const issue = withoutValues(value)
+    if (issue !== undefined) return issue
     const plain = isPlain(value)
     const leaf = plain ? undefined : readable(value)
     if (leaf !== undefined) return this.#text(leaf)
@@ -104,7 +107,7 @@ class Visit {
   }
 
   #text(value: unknown): unknown {
-    return this.masks ? scrubbed(value) : value
+    return this.masks ? scrubbed(value) : given(value)
   }
 
   #container(value: object, depth: number): unknown {
@@ -265,6 +268,8 @@ const normalizePrimitive = (value: unknown): unknown => {
 }
 
 const scrubbed = (value: unknown): unknown => (typeof value === "string" ? scrubText(value) : value)
+
+const given = (value: unknown): unknown => (typeof value === "string" ? withoutActual(value) : value)
 
 const wellFormed = (text: string): string => (text.isWellFormed() ? text : text.toWellFormed())
 

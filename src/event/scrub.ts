@@ -29,13 +29,23 @@ export const isSensitiveKey = (key: string): boolean => {
  * @internal
  */
 export const scrubText = (given: string): string => {
-  const text = given.includes(", actual ") ? withoutActual(given) : given
+  const text = withoutActual(given)
   if (!SUSPECT.test(text)) return text
   return new TextScrubber(text)
     .run()
     .replace(SCHEME, (whole: string, scheme: string, blanks: string, word: string) =>
       isCredential(word) ? `${scheme}${blanks}${FILTERED}` : whole
     )
+}
+
+/**
+ * A text without the values that messages of Effect's schemas show.
+ *
+ * @internal
+ */
+export const withoutActual = (given: string): string => {
+  const text = given.includes(", actual ") ? withoutExpected(given) : given
+  return QUOTING_MESSAGE.test(text) ? withoutQuoted(text) : text
 }
 
 /**
@@ -96,8 +106,8 @@ export const scrubArguments = (args: ReadonlyArray<string>): Array<string> => {
 /** What is a flag beyond doubt: a secret may begin with a dash. */
 const FLAG = /^--(?:[A-Za-z][\w.-]*(?:=.*)?)?$/s
 
-/** Of messages of Effect's schemas: up to the next branch of the tree that they draw, or to the end. */
-const withoutActual = (text: string): string => {
+/** `Expected number, actual …`: up to the next branch of the tree that they draw, or to the end. */
+const withoutExpected = (text: string): string => {
   let result = ""
   let isExpected = false
   for (const [index, part] of text.split(", actual ").entries()) {
@@ -112,6 +122,22 @@ const withoutActual = (text: string): string => {
   }
   return result
 }
+
+const QUOTING_MESSAGE = /Unable to (?:de|en)code |: no match for "/
+
+/** `Unable to decode … into a number`, and what does not match a template: all on one line. */
+const withoutQuoted = (text: string): string =>
+  text
+    .split(/(Unable to (?:de|en)code |: no match for (?="))/)
+    .map((part, index, parts) => {
+      if (index === 0 || index % 2 === 1) return part
+      const line = part.indexOf("\n")
+      const lineEnd = line < 0 ? part.length : line
+      if (parts[index - 1]?.startsWith(":") === true) return FILTERED + part.slice(lineEnd)
+      const end = part.lastIndexOf(" into ", lineEnd)
+      return end < 0 ? part : FILTERED + part.slice(end)
+    })
+    .join("")
 
 const TELLING =
   /passw(?:or)?d|passphrase|secret|token(?!i[sz])|credential|authorization|authentication|api[-_. ]?key|private[-_. ]?key|access[-_. ]?key|jwt|bearer|saml|csrf|xsrf|session|cookie|signature/i
@@ -174,6 +200,8 @@ class TextScrubber {
     let start = operator + 1
     while (text[start] === " " || text[start] === "\t") start++
     if (text.startsWith(FILTERED, start)) return start + FILTERED.length
+    OWN_WORDS.lastIndex = start
+    if (OWN_WORDS.test(text)) return OWN_WORDS.lastIndex
     const quoted = this.#quoted(start)
     const end = quoted ?? this.#unquoted(start, /cookie/i.test(name))
     return end
@@ -235,6 +263,10 @@ class TextScrubber {
     this.#copied = end
   }
 }
+
+/** What is said of a property that a schema did not accept. */
+const OWN_WORDS =
+  /is (?:missing|unexpected|forbidden|not valid JSON)\b|expected (?=\S)|Unable to (?:de|en)code (?=\[Filtered\] into )/y
 
 const COLON = 0x3a
 const EQUALS = 0x3d
