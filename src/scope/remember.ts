@@ -64,21 +64,26 @@ const memoryIn = (error: object, trail: Trail): Memory | undefined => {
 }
 
 /**
- * What an error, or else the nearest of its causes, remembers, as far as it is the business of whoever reports it: it was raised
- * here, or further in; or in an isolation scope around this one (by a worker that serves many requests), then `isOuter`. Never
- * what another request knows.
+ * What an error and its causes remember, as far as it is the business of whoever reports it: they were raised here, or further in; or
+ * in an isolation scope around this one (by a worker that serves many requests), then `isOuter`. Never what another request knows.
  *
  * @internal
  */
 export const recall = (leaf: Leaf | undefined, { trail }: ScopeState): Recollection | undefined => {
-  for (const error of chainOf(leaf?.error)) {
+  const chain = chainOf(leaf?.error)
+  const known = new Set<Memory>()
+  for (const error of chain) {
+    const memory = memories.get(error)?.get(trail)
+    if (memory !== undefined) known.add(memory)
+  }
+  const around = [...known]
+  const memory = around.pop()
+  if (memory !== undefined) return { memory, around, isOuter: false }
+  for (const error of chain) {
     const byTrail = memories.get(error)
-    if (byTrail === undefined) continue
-    const memory = byTrail.get(trail)
-    if (memory !== undefined) return { memory, isOuter: false }
-    for (const outer of trail.lineage()) {
-      const around = byTrail.get(outer)
-      if (around?.state.trail === outer) return { memory: around, isOuter: true }
+    for (const outer of byTrail === undefined ? [] : trail.lineage()) {
+      const memory = byTrail?.get(outer)
+      if (memory?.state.trail === outer) return { memory, around, isOuter: true }
     }
   }
   return undefined
@@ -86,17 +91,23 @@ export const recall = (leaf: Leaf | undefined, { trail }: ScopeState): Recollect
 
 /** @internal */
 export interface Recollection {
+  /** Of the innermost cause that has one. */
   readonly memory: Memory
+  /** Of the errors that have come of that one, the last of them first. */
+  readonly around: ReadonlyArray<Memory>
   readonly isOuter: boolean
 }
 
-/** The scope of a report: that of the place it is made from, and that of the place its error was raised in. @internal */
+/** The scope of a report: that of the place it is made from, and those of the places its error was raised in. @internal */
 export const scopeOf = (state: ScopeState, recollection: Recollection | undefined): ScopeData.ScopeData => {
   const here = ScopeData.merge(state.isolation, state.current)
-  const raised = recollection?.memory.state
-  if (raised === undefined || (raised.isolation === state.isolation && raised.current === state.current)) return here
-  const there = ScopeData.merge(raised.isolation, raised.current)
-  const merged = recollection?.isOuter === true ? ScopeData.merge(there, here) : ScopeData.merge(here, there)
+  if (recollection === undefined) return here
+  const raised = [...recollection.around, recollection.memory]
+    .map((memory) => memory.state)
+    .filter(({ current, isolation }) => isolation !== state.isolation || current !== state.current)
+    .map(({ current, isolation }) => ScopeData.merge(isolation, current))
+  if (raised.length === 0) return here
+  const merged = (recollection.isOuter ? [...raised, here] : [here, ...raised]).reduce(ScopeData.merge)
   return ScopeData.change(merged, {
     attachments: [...new Set(merged.attachments)],
     processors: [...new Set(merged.processors)]

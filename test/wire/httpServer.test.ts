@@ -289,6 +289,26 @@ describe("a request", () => {
     })
   )
 
+  it.live("shows where its error was raised, whatever it was wrapped in on its way", () =>
+    Effect.gen(function* () {
+      const raised = Effect.suspend(() => Effect.fail(boom())).pipe(
+        Faultline.withScope({ tags: { layer: "repository" }, user: { id: "u1" } })
+      )
+      const wrapping = Effect.mapError(raised, (cause) => new Error("service", { cause }))
+      const later = Effect.flatMap(Effect.flip(raised), (cause) => Effect.fail(new Error("service", { cause })))
+      for (const handler of [wrapping, later, Effect.orDie(wrapping)]) {
+        for (const [name, server] of places(Effect.withSpan(handler, "service"))) {
+          const { events } = yield* served(server, (send) => send("/users/1"))
+          assert.deepStrictEqual(
+            events.map(({ tags, user }) => [tags?.["layer"], user?.id]),
+            [["repository", "u1"]],
+            name
+          )
+        }
+      }
+    })
+  )
+
   it.live("that the program answers with 500 itself is one group for each route and status", () =>
     Effect.gen(function* () {
       const silent = HttpServerResponse.text("sorry", { status: 503 })

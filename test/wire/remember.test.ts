@@ -146,6 +146,33 @@ describe("an event that is captured further out shows where its error was raised
       () => report(wrapped(wrapped(failing()).pipe(Effect.withSpan("a"))).pipe(Effect.withSpan("b")))
     ],
     [
+      "another runtime that was taken outside of the span",
+      () =>
+        Effect.flatMap(Effect.runtime(), (runtime) =>
+          wrapped(
+            Effect.tryPromise({ try: () => Runtime.runPromise(runtime)(failing()), catch: (error) => error })
+          ).pipe(Effect.withSpan("x"), report)
+        )
+    ],
+    [
+      "an error that wraps it later on, in another span",
+      () =>
+        report(
+          Effect.flatMap(Effect.flip(failing()), (cause) =>
+            Effect.withSpan(Effect.fail(withStack(new Error("outer", { cause }))), "z")
+          )
+        )
+    ],
+    [
+      "a Deferred, and an error that wraps what comes out of it, in a span",
+      () =>
+        Effect.gen(function* () {
+          const deferred = yield* Deferred.make<never, unknown>()
+          yield* Effect.fork(Effect.intoDeferred(failing(), deferred))
+          yield* report(Effect.withSpan(wrapped(Deferred.await(deferred)), "x"))
+        })
+    ],
+    [
       "another runtime that runs it",
       () =>
         Effect.flatMap(Effect.runtime(), (runtime) =>
@@ -270,6 +297,20 @@ describe("an event that is captured further out shows where its error was raised
 })
 
 describe("what an error remembers", () => {
+  it.scopedLive("is beside what the errors that come of it remember, and wins over that", () =>
+    Effect.gen(function* () {
+      const service = Effect.flatMap(Effect.flip(failing()), (cause) =>
+        Effect.fail(withStack(new Error("outer", { cause }))).pipe(
+          Faultline.withScope({ tags: { step: "service", service: "s1" } })
+        )
+      )
+      assert.deepStrictEqual(
+        (yield* seen(report(service))).map(({ tags }) => tags),
+        [{ where: "inside", step: "inner", service: "s1" }]
+      )
+    })
+  )
+
   it.scopedLive("gives way to what the report itself says", () =>
     Effect.gen(function* () {
       const effect = Effect.catchAll(failing(), (error) =>
