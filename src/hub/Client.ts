@@ -11,8 +11,9 @@ import { typeOf, valueOf } from "../event/exceptions.js"
 import { type Failure, failureOf, identitiesOf, type Leaf, withoutPrimary } from "../event/failure.js"
 import { isLevel, isTimestamp, mendEvent } from "../event/mend.js"
 import { describeValue, normalize } from "../event/normalize.js"
+import { maskOf } from "../event/ownKeys.js"
 import { judge, type Verdict } from "../event/policy.js"
-import { FILTERED, scrubText } from "../event/scrub.js"
+import { scrubText } from "../event/scrub.js"
 import { addSpanTags } from "../event/spanTags.js"
 import { StackParser } from "../event/stack.js"
 import type { Breadcrumb, BreadcrumbHint } from "../protocol/Breadcrumb.js"
@@ -91,15 +92,16 @@ export class Client implements ScopeOwner {
   readonly #ids = new WeakMap<object, EventId>()
   #inCallback = false
   #isMirrorSettled = false
-  /** Of the DSN, where they are no word that may stand anywhere. */
-  readonly #keys: ReadonlyArray<string>
+  /** Hides the keys of the DSN in what leaves, and in what the hub says. */
+  readonly #mask: (text: string) => string
 
   constructor(
     readonly options: ResolvedOptions,
     transport: Transport.Service,
     spool: Spool.Service
   ) {
-    this.debug = makeDebug(options.debug)
+    this.#mask = maskOf(options.dsn)
+    this.debug = makeDebug(options.debug, this.#mask)
     this.registry = new Registry(this.debug, warn)
     this.outcomes = new Outcomes(
       options.dsn !== undefined && options.sendClientReports && profiles[options.profile].has("client_report"),
@@ -115,7 +117,6 @@ export class Client implements ScopeOwner {
       inAppExclude: options.inAppExclude,
       sourceMaps: options.sourceMaps
     })
-    this.#keys = [options.dsn?.publicKey ?? "", options.dsn?.secretKey ?? ""].filter((key) => key.length >= 16)
     this.#sender = {
       ...(options.dsn === undefined ? undefined : { dsn: headerDsn(options.dsn) }),
       sdk: { name: SDK_NAME, version: SDK_VERSION }
@@ -278,7 +279,8 @@ export class Client implements ScopeOwner {
   /** Sends what is no event, in an envelope of its own: no processor, no `beforeSend` and no sampling has a say in it. */
   offer(item: CountedItem, urgent = false): boolean {
     if (!this.isOpen) return false
-    const outgoing: Outgoing = { headers: this.#sender, items: [item], urgent }
+    const payload = typeof item.payload === "string" ? this.#mask(item.payload) : item.payload
+    const outgoing: Outgoing = { headers: this.#sender, items: [{ ...item, payload }], urgent }
     this.mirror?.offer(outgoing)
     return this.accepts(item.headers.type) && this.delivery?.offer(outgoing) === true
   }
@@ -392,10 +394,8 @@ export class Client implements ScopeOwner {
   }
 
   #eventItem(event: Event): CountedItem {
-    let payload = encodeEvent(event)
     // A program may have its own DSN in what it says.
-    for (const key of this.#keys) if (payload.includes(key)) payload = payload.replaceAll(key, FILTERED)
-    return { headers: { type: "event" }, payload, category: "error", quantity: 1 }
+    return { headers: { type: "event" }, payload: this.#mask(encodeEvent(event)), category: "error", quantity: 1 }
   }
 
   #keepAmendable(kept: Amendable): void {

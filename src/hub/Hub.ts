@@ -14,6 +14,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { normalize } from "../event/normalize.js"
 import type { EventId } from "../protocol/Event.js"
 import { OptionsError } from "../protocol/OptionsError.js"
 import { currentCarrier, HUB, stateOf } from "../scope/carrier.js"
@@ -165,7 +166,7 @@ export const carryOn = ({ client }: Hub.Service): Effect.Effect<void> =>
 
 const makeHub = (client: Client, scope: Scope.Scope): Hub.Service => {
   const { dsn: _, ...options } = client.options
-  return {
+  const hub: Hub.Service = {
     options,
     scope,
     client,
@@ -176,6 +177,14 @@ const makeHub = (client: Client, scope: Scope.Scope): Hub.Service => {
     stats: Effect.sync(() => client.stats),
     unsafeCapture: (error, captureOptions = {}) => Option.fromNullable(unsafeCapture(client, error, captureOptions))
   }
+  // What a logger makes of a hub is text: in circles it could not be written, and of a client it would say too much.
+  Object.defineProperty(hub, "toJSON", { value: () => shownHub(hub) })
+  return hub
+}
+
+const shownHub = (hub: Hub.Service): object => {
+  const { spool: _, transport: __, ...options } = hub.options
+  return { options: normalize(options, 4, 100), isEnabled: hub.isEnabled(), integrations: hub.integrations() }
 }
 
 const unsafeCapture = (client: Client, error: unknown, options: UnsafeCaptureOptions): EventId | undefined => {

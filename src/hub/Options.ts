@@ -391,11 +391,32 @@ const resolveCertificates = (given: Options["caCerts"]): ReadonlyArray<string> |
   const certificates = typeof given === "string" ? [given] : given
   if (certificates === undefined || certificates.length === 0) return undefined
   return certificates.map((certificate) => {
-    if (certificate.includes("-----BEGIN")) return certificate
+    if (certificate.includes("-----BEGIN")) return checkedCertificates(certificate, "the text")
+    let text: string
     try {
-      return readFileSync(certificate, "utf8")
+      text = readFileSync(certificate, "utf8")
     } catch (error) {
       throw new OptionsError({ option: "caCerts", reason: `names a file that cannot be read: ${describeError(error)}` })
     }
+    return checkedCertificates(text, `the file ${certificate}`)
+  })
+}
+
+/** One that cannot be read, TLS would pass over: nothing would be trusted, and nothing sent. */
+const checkedCertificates = (pem: string, where: string): string => {
+  const { X509Certificate } = process.getBuiltinModule("node:crypto")
+  const blocks = pem.match(/-----BEGIN ([A-Z0-9 ]*CERTIFICATE)-----[^-]*-----END \1-----/g) ?? []
+  const isRead = (block: string): boolean => {
+    try {
+      return Boolean(new X509Certificate(block))
+    } catch {
+      return false
+    }
+  }
+  if (blocks.length > 0 && blocks.every(isRead)) return pem
+  // What is in the file is not quoted: it may be a key.
+  throw new OptionsError({
+    option: "caCerts",
+    reason: `must be certificates (PEM), and ${where} holds ${blocks.length === 0 ? "none" : "one that cannot be read"}`
   })
 }

@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs"
+import { FILTERED } from "../event/scrub.js"
 
 /**
  * The SDK's own voice: straight to standard error, past every logger and patched console, so that it can neither recurse nor
@@ -8,8 +9,12 @@ import { writeSync } from "node:fs"
  */
 export type Debug = (message: string) => void
 
-/** @internal */
-export const makeDebug = (enabled: boolean): Debug => (enabled ? warn : silent)
+/** @param mask what hides the keys of the hub @internal */
+export const makeDebug = (enabled: boolean, mask: (text: string) => string): Debug =>
+  enabled ? (message) => warn(withoutCredentials(mask(message))) : silent
+
+/** Of whatever URLs there are in it. */
+const withoutCredentials = (text: string): string => text.replace(/:\/\/[^\s/?#@"]+@/g, `://${FILTERED}:${FILTERED}@`)
 
 /** What the user must know of, also without `debug`: it is said once, as something is set up. @internal */
 export const warn: Debug = (message) => writeLine(`[faultline] ${message}`)

@@ -17,7 +17,7 @@ export interface LimitingResponse {
 }
 
 /**
- * The table after an answer, of whatever status. `X-Sentry-Rate-Limits` is the only word where it is present; else a 429 counts
+ * The table after an answer, of whatever status. `X-Sentry-Rate-Limits` is the only word where it says something; else a 429 counts
  * for everything, for as long as `Retry-After` says or 60 s. A deadline is never shortened.
  *
  * @param now milliseconds of a monotonic clock
@@ -30,7 +30,8 @@ export const updateLimits = (
   now: number,
   wallClock: number
 ): RateLimits => {
-  if (response.rateLimits !== undefined) return applyHeader(limits, response.rateLimits, now)
+  if (response.rateLimits !== undefined && /[^\s,]/.test(response.rateLimits))
+    return applyHeader(limits, response.rateLimits, now)
   if (response.status !== 429) return limits
   return extend(limits, ["all"], now + retryAfterMillis(response.retryAfter, wallClock))
 }

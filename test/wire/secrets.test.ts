@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Faultline from "effect-faultline"
+import * as Facade from "effect-faultline/facade"
 import { Ingest } from "../support/ingest.js"
 import { boom, discarded, flushed, hubAt, quiet, reportsAt, stderrLines } from "./kit.js"
 
@@ -108,6 +109,66 @@ describe("keys and passwords", () => {
         assert.notInclude(JSON.stringify(event), SECRET)
         assert.notInclude(JSON.stringify(event), KEY)
       }
+    })
+  )
+
+  const pairs = [
+    ["long", `${KEY}:${SECRET}`],
+    ["short", "pubkey1:secret9"],
+    ["short, without a secret", "pubkey1"],
+    ["of one letter", "a:b"]
+  ] as const
+  it.scopedLive.each(pairs)("are in no part of an event, and in no line (%s)", ([, keys]) =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const lines = yield* stderrLines
+      const dsn = ingest.dsnWith(keys, "/42")
+      const host = new URL(dsn).host
+      const nested = `see https://a.example/?next=${encodeURIComponent(dsn)} and ${keys}@${host}/42, ${JSON.stringify({ dsn })}`
+      yield* Effect.gen(function* () {
+        yield* Faultline.setTag("dsn", dsn)
+        yield* Faultline.setTag("nested", nested)
+        yield* Faultline.setExtra("e", { SENTRY_DSN: dsn, nested })
+        yield* Faultline.setContext("c", { a: dsn, nested, [dsn]: "as a name" })
+        yield* Faultline.setUser({ id: dsn })
+        yield* Faultline.setTransactionName(dsn)
+        yield* Faultline.addBreadcrumb({ message: nested, category: dsn })
+        yield* Faultline.captureException(new Error(nested, { cause: dsn }), { fingerprint: [dsn, nested] })
+        Facade.logger.info(`log ${nested}`, { dsn, nested })
+        yield* flushed
+      }).pipe(Effect.provide(hubAt(ingest, { dsn, debug: true, enableLogs: true, release: dsn })))
+      const items = ingest.envelopes.flatMap(({ framed }) => framed.items.map(({ bytes }) => bytes.toString()))
+      assert.lengthOf(items, 2)
+      assert.isTrue(lines.some((line) => line.includes("log info: log see ")))
+      const [key = "", secret = key] = keys.split(":")
+      for (const text of [...items, ...lines]) {
+        for (const at of ["@", "%40"]) {
+          for (const before of [`//${key}`, `%2F${key}`, `//${keys}`, `:${secret}`, `%3A${secret}`, keys])
+            assert.notInclude(text, `${before}${at}`)
+        }
+        if (key.length >= 16) assertHidden(text, "what leaves")
+      }
+      assert.deepInclude(ingest.allEvents[0], { platform: "node", level: "error" })
+    })
+  )
+
+  it.scopedLive("are not in a hub as JSON, which can be written whatever is in it", () =>
+    Effect.gen(function* () {
+      const ingest = yield* Ingest.start()
+      const circular: Record<string, unknown> = { count: 1n }
+      circular["self"] = circular
+      const options: Faultline.Options = {
+        dsn: ingest.dsnWith(`${KEY}:${SECRET}`, "/42"),
+        proxy: `http://user:${PASSWORD}@127.0.0.1:1`,
+        initialScope: { extra: circular },
+        release: "r"
+      }
+      const hub = yield* Effect.provide(Faultline.Hub, hubAt(ingest, options))
+      const json = JSON.stringify({ hub })
+      assertHidden(json, "the hub")
+      const shownAs = (JSON.parse(json) as { hub: { options: { release: string } } }).hub
+      assert.deepStrictEqual(Object.keys(shownAs).toSorted(), ["integrations", "isEnabled", "options"])
+      assert.strictEqual(shownAs.options.release, "r")
     })
   )
 

@@ -1,3 +1,4 @@
+import { rootCertificates } from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as fc from "effect/FastCheck"
@@ -184,8 +185,17 @@ const options: {
     [5, null, {}, "socks5://proxy.example", "http://", Redacted.make(5)]
   ],
   caCerts: [
-    ["-----BEGIN CERTIFICATE-----", ["-----BEGIN CERTIFICATE-----"], []],
-    [5, null, {}, [5]]
+    [rootCertificates[0], rootCertificates.slice(0, 3), rootCertificates.slice(0, 3).join("\n"), []],
+    [
+      5,
+      null,
+      {},
+      [5],
+      "-----BEGIN CERTIFICATE-----",
+      "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+      "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+      [rootCertificates[0], import.meta.filename]
+    ]
   ],
   spotlight: [
     [flag, false, "", "http://localhost:1234/stream"],

@@ -53,6 +53,10 @@ const every = (length: number): Partial<Record<Category, number>> =>
 describe("rateLimits", () => {
   const vectors: ReadonlyArray<readonly [response: LimitingResponse, expected: Partial<Record<Category, number>>]> = [
     [answer(200, "60:transaction:key"), { transaction: 60 }],
+    [answer(429, ""), every(60)],
+    [answer(429, " , "), every(60)],
+    [answer(429, "", "7"), every(7)],
+    [answer(200, ""), {}],
     [
       answer(429, "2700:default;error;security:organization, 60:error:key"),
       { error: 2700, default: 2700, security: 2700 }
