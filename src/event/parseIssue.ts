@@ -82,6 +82,8 @@ const MAX_TEXT = 256
 /** How far into a schema is looked for a property. */
 const MAX_NESTING = 8
 const MAX_SCHEMAS = 256
+const MAX_RENDERINGS = 200
+const MAX_PARTS_DEPTH = 4
 const ISSUES = new Set([
   "Pointer",
   "Unexpected",
@@ -139,18 +141,25 @@ const masked = (text: string, actual: unknown): string => {
 
 const NO_JSON = "is not valid JSON"
 
-/** A value as it may stand in a text, the longest first. */
+/** A value, and what is in it, as they may stand in a text, the longest first. */
 const renderings = (actual: unknown): ReadonlyArray<string> => {
-  try {
-    if (typeof actual === "string") return [JSON.stringify(actual), ...(actual.length > 2 ? [actual] : [])]
-    if (typeof actual === "object" && actual !== null) {
-      const parts = Object.values(actual).slice(0, 20)
-      return [JSON.stringify(actual), ...parts.filter((part) => typeof part !== "object").flatMap(renderings)]
+  const texts = new Set<string>()
+  collect(actual, 0)
+  return [...texts].toSorted((one, other) => other.length - one.length)
+
+  function collect(value: unknown, depth: number): void {
+    if (texts.size >= MAX_RENDERINGS) return
+    try {
+      if (typeof value === "object" && value !== null && depth < MAX_PARTS_DEPTH) {
+        for (const part of Object.values(value)) collect(part, depth + 1)
+      }
+      if (typeof value === "string") texts.add(JSON.stringify(value))
+      for (const text of [String(value), JSON.stringify(value)]) {
+        if (typeof text === "string" && text.length > 2) texts.add(text)
+      }
+    } catch {
+      // What has no text stands in none.
     }
-    const text = String(actual)
-    return text.length > 2 ? [text] : []
-  } catch {
-    return []
   }
 }
 

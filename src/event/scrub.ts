@@ -123,18 +123,18 @@ const withoutExpected = (text: string): string => {
   return result
 }
 
-const QUOTING_MESSAGE = /Unable to (?:de|en)code |: no match for "/
+const QUOTING_MESSAGE = /Unable to (?:de|en)code |: no match for "|\u2500 Unexpected token /
 
-/** `Unable to decode … into a number`, and what does not match a template: all on one line. */
+/** `Unable to decode … into a number`, what does not match a template, and what is no JSON: all on one line. */
 const withoutQuoted = (text: string): string =>
   text
-    .split(/(Unable to (?:de|en)code |: no match for (?="))/)
+    .split(/(Unable to (?:de|en)code |: no match for (?=")|\u2500 Unexpected token )/)
     .map((part, index, parts) => {
       if (index === 0 || index % 2 === 1) return part
       const line = part.indexOf("\n")
       const lineEnd = line < 0 ? part.length : line
       if (parts[index - 1]?.startsWith(":") === true) return FILTERED + part.slice(lineEnd)
-      const end = part.lastIndexOf(" into ", lineEnd)
+      const end = part.lastIndexOf(parts[index - 1]?.startsWith("U") === true ? " into " : " is not valid", lineEnd)
       return end < 0 ? part : FILTERED + part.slice(end)
     })
     .join("")

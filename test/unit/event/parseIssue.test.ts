@@ -181,13 +181,25 @@ describe("what a schema did not accept", () => {
     }
   })
 
+  it("is in no words of the schema's author, however deep in the value it is", () => {
+    const Deep = Schema.Struct({ a: Schema.Struct({ b: Schema.Array(Schema.Number) }) }).annotations({
+      message: ({ actual }) => `bad: ${String((actual as { a: { b: ReadonlyArray<unknown> } }).a.b[0])}`
+    })
+    assert.strictEqual(valueOf(decoding(Deep, { a: { b: [HIDDEN] } })), "bad: [Filtered]")
+    const shy = decoding(Schema.String.annotations({ message: () => "bad" }), { toJSON: () => undefined })
+    assert.strictEqual(valueOf(shy), "bad")
+    const Odd = Schema.String.annotations({ message: ({ actual }) => `bad: ${String(actual)}` })
+    assert.strictEqual(valueOf(decoding(Odd, { toString: () => HIDDEN })), "bad: [Filtered]")
+  })
+
   it("is in no text of Effect's own, on whatever line", () => {
     for (const schema of [
       Schema.Struct({ a: Schema.NumberFromString }),
       Schema.Struct({ a: Schema.BigInt }),
       Schema.Struct({ a: Schema.TemplateLiteralParser("a", Schema.Number) }),
       Schema.Struct({ a: Schema.DateTimeUtc }),
-      Schema.Struct({ a: Schema.URL })
+      Schema.Struct({ a: Schema.URL }),
+      Schema.Struct({ a: Schema.parseJson() })
     ]) {
       const { message } = decoding(schema, { a: `${HIDDEN} into a b "` })
       assert.include(message, HIDDEN)
