@@ -354,6 +354,18 @@ describe("a request", () => {
           )
         }
       }
+      // Whoever sees it before it is answered goes by what it says of itself.
+      const seen = Faultline.monitor(Effect.fail(Object.assign(boom(), { status: 404 }))).pipe(
+        Effect.tapErrorCause((cause) => Effect.logError(cause))
+      )
+      for (const [name, server] of places(seen)) {
+        const { events } = yield* served(server, (send) => send("/users/1"), options)
+        assert.deepStrictEqual(
+          events.map(({ tags }) => tags?.["answered"]),
+          ["500"],
+          name
+        )
+      }
       const found = places(Effect.fail(new NotFound({ id: "1" })), { shouldReport: () => true })
       for (const [name, server] of found) {
         const { events } = yield* served(server, (send) => send("/users/1"), options)
