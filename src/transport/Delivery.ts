@@ -555,11 +555,14 @@ export class Delivery {
       this.#config.metrics?.sent()
       if (waiting.report !== undefined) this.#config.outcomes.told(waiting.report)
       this.#config.debug(`sent ${describe(waiting)}`)
+      // The event was taken as soon as they were gone.
+      if (waiting.suspects !== undefined) this.#reject(waiting.suspects)
       return
     }
     this.#config.debug(`refused with ${result.status}: ${describe(waiting)}${detail(result.detail)}`)
-    if ((isRejection(result.status) || result.status === TOO_LARGE) && this.#sendEventAlone(waiting)) return
-    if (isRejection(result.status)) this.#reject(waiting)
+    const isRejected = isRejection(result.status)
+    if ((isRejected || result.status === TOO_LARGE) && this.#sendEventAlone(waiting, isRejected)) return
+    if (isRejected) this.#reject(waiting.parts)
     // The server counts what it refuses with a 429.
     if (result.status !== 429) this.#lose("send_error", waiting)
     else if (waiting.report !== undefined) this.#config.outcomes.putBack(waiting.report)
@@ -576,23 +579,25 @@ export class Delivery {
     }
   }
 
-  /** It may have been refused for what came along with it. Whoever waits for it goes on waiting. */
-  #sendEventAlone({ headers, number, parts }: Waiting): boolean {
+  /**
+   * It may have been refused for what came along with it. Whoever waits for it goes on waiting.
+   *
+   * @param isOfKind whether it may have been refused for the kind of what came along, not for its size
+   */
+  #sendEventAlone({ headers, number, parts }: Waiting, isOfKind: boolean): boolean {
     const event = parts.find(({ type }) => type === "event")
     if (event === undefined || parts.length === 1 || this.#exit !== undefined) return false
-    this.#discard(
-      "send_error",
-      parts.filter((part) => part !== event)
-    )
-    const alone = makeWaiting(headers, [event])
+    const others = parts.filter((part) => part !== event)
+    this.#discard("send_error", others)
+    const alone = { ...makeWaiting(headers, [event]), ...(isOfKind ? { suspects: others } : undefined) }
     this.#putBack({ ...alone, number, stored: this.#config.store?.put(storedBytesOf(alone)) })
     return true
   }
 
   /** An event may be refused for what is in it; another kind of item is not sent again. */
-  #reject({ parts }: Waiting): void {
+  #reject(parts: ReadonlyArray<Pick<Part, "type">>): void {
     for (const { type } of parts) {
-      if (type === "event") continue
+      if (type === "event" || this.#rejected.has(type)) continue
       this.#rejected.add(type)
       this.#config.debug(`the server does not take items of the type ${type}: no more are sent`)
     }
@@ -614,7 +619,8 @@ export class Delivery {
     return { ...makeWaiting(waiting.headers, parts, keepsReport ? waiting.report : undefined), number, stored }
   }
 
-  #allowed(parts: ReadonlyArray<Part>): ReadonlyArray<Part> {
+  #allowed(given: ReadonlyArray<Part>): ReadonlyArray<Part> {
+    const parts = this.#withoutRejected(given)
     if (this.#limits.size === 0) return parts
     const now = performance.now()
     const isLimited = (part: Part): boolean => isItemLimited(this.#limits, part.type, part.category, now)
@@ -625,6 +631,15 @@ export class Delivery {
     this.#discard("ratelimit_backoff", limited)
     this.#config.debug(`held back by the server's rate limit: ${limited.map((part) => part.type).join(", ")}`)
     return parts.filter((part) => !limited.includes(part))
+  }
+
+  /** What has waited while the server refused to know another of its kind. */
+  #withoutRejected(parts: ReadonlyArray<Part>): ReadonlyArray<Part> {
+    if (this.#rejected.size === 0) return parts
+    const rejected = parts.filter(({ type }) => this.#rejected.has(type))
+    if (rejected.length === 0) return parts
+    this.#discard("send_error", rejected)
+    return parts.filter((part) => !rejected.includes(part))
   }
 
   #forget({ stored }: Waiting): void {
@@ -692,6 +707,8 @@ interface Waiting {
   /** Its place in the order of all. */
   readonly number: number
   readonly answered?: () => void
+  /** An event that was refused: for these, as it may turn out. */
+  readonly suspects?: ReadonlyArray<Pick<Part, "type">>
   readonly stored?: Stored | undefined
   /** The counts that this envelope tells the server, to be put back if it does not arrive. */
   readonly report: ReadonlyArray<DiscardedEvents> | undefined

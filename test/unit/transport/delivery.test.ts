@@ -329,6 +329,41 @@ describe("Delivery", () => {
       })
     }
 
+    const verdicts = [
+      [400, 200, false],
+      [400, 400, true],
+      [413, 200, true]
+    ] as const
+    for (const [first, then, accepts] of verdicts) {
+      it(`${first}, and ${then} for the event alone: ${accepts ? "an attachment may come with another" : "no more attachments are sent"}`, () => {
+        const { delivery, outcomes, pump, said, server } = setUp()
+        const withAttachment = (id: string): boolean => delivery.offer(outgoing(id, [eventItem(), attachmentItem(3)]))
+        withAttachment("a")
+        pump()
+        server.waiting[0]?.answer(answered(first))
+        pump()
+        // It waits meanwhile.
+        for (let n = 0; n < 10; n++) withAttachment(`b${n}`)
+        outcomes.take()
+        server.waiting[0]?.answer(answered(then))
+        pump()
+        assert.strictEqual(delivery.accepts("attachment"), accepts)
+        assert.deepStrictEqual(server.arrivals.map(({ types }) => types.join("+")).slice(0, 10), [
+          "event+attachment",
+          "event",
+          ...Array.from({ length: 8 }, () => (accepts ? "event+attachment" : "event"))
+        ])
+        assert.deepStrictEqual(
+          outcomes.take(),
+          then === 400 ? [lost("send_error", "error")] : accepts ? [] : [lost("send_error", "attachment", 24)]
+        )
+        assert.strictEqual(
+          said.includes("the server does not take items of the type attachment: no more are sent"),
+          !accepts
+        )
+      })
+    }
+
     it("a second answer to the same envelope is none", () => {
       const { delivery, outcomes, pump, server } = setUp()
       offerAll(delivery, "a", "b")

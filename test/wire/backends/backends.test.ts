@@ -85,7 +85,7 @@ describe.each([
         backend.kept.map((event) => String(event["event_id"])),
         ids
       )
-      // An attachment may be welcome with another event.
+      // Several may be on their way before the first is answered.
       const others = backend.refused.filter((types) => types !== "event+attachment")
       assert.strictEqual(new Set(others).size, others.length, others.join())
       assert.notInclude(others, "event")
