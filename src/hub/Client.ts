@@ -737,17 +737,17 @@ export class Client implements ScopeOwner {
     return spotlight === undefined ? undefined : makeSpotlightSender(spotlight, ENVELOPE_HEADERS)
   }
 
-  /** Gives Spotlight a moment, once, to be told what it was not told yet. */
-  settleMirror(done: () => void): void {
+  /** Gives Spotlight a moment, once, to be told what it was not told yet: what of the time for it all is left. */
+  settleMirror(done: () => void, leftMillis: number): void {
     const { mirror } = this
-    if (mirror === undefined || mirror.pending === 0 || this.#isMirrorSettled) return done()
+    if (mirror === undefined || mirror.pending === 0 || this.#isMirrorSettled || leftMillis <= 0) return done()
     this.#isMirrorSettled = true
     const finish = (): void => {
       clearTimeout(timer)
       forget()
       done()
     }
-    const timer = setTimeout(finish, SPOTLIGHT_PATIENCE_MILLIS)
+    const timer = setTimeout(finish, Math.min(SPOTLIGHT_PATIENCE_MILLIS, leftMillis))
     const forget = mirror.whenSettled(finish)
   }
 

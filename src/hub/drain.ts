@@ -12,13 +12,11 @@ export const drain = (client: Client, timeoutMillis: number, isLast = false): Ef
 /** Drains within the timeout (by default that of the options) and closes. @internal */
 export const drainAndClose = (client: Client, timeout?: Duration.DurationInput): Effect.Effect<boolean> =>
   Effect.suspend(() => {
+    const timeoutMillis = timeout === undefined ? client.options.shutdownTimeoutMillis : Duration.toMillis(timeout)
+    const deadline = performance.now() + timeoutMillis
     for (const conclude of client.beforeClose) client.attempt("the end of an integration", conclude)
-    return drain(
-      client,
-      timeout === undefined ? client.options.shutdownTimeoutMillis : Duration.toMillis(timeout),
-      true
+    const mirrored = Effect.async<void>((resume) =>
+      client.settleMirror(() => resume(Effect.void), deadline - performance.now())
     )
-  }).pipe(
-    Effect.zipLeft(Effect.async<void>((resume) => client.settleMirror(() => resume(Effect.void)))),
-    Effect.tap(() => Effect.sync(() => client.close()))
-  )
+    return Effect.zipLeft(drain(client, timeoutMillis, true), mirrored)
+  }).pipe(Effect.tap(() => Effect.sync(() => client.close())))

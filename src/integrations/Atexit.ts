@@ -165,25 +165,29 @@ class Shutdown {
     const { client } = this
     const { delivery } = client
     if (delivery === undefined || this.#remaining <= 0 || this.#waitingSince !== undefined) return ended()
-    const done = (): void => client.settleMirror(ended)
+    const begin = (): void => void (this.#waitingSince ??= performance.now())
+    const end = (): void => {
+      this.#left = this.#remaining
+      this.#waitingSince = undefined
+      ended()
+    }
+    const done = (): void => {
+      begin()
+      client.settleMirror(end, this.#remaining)
+    }
     client.handOver(true)
     // Told once: a report that does not arrive would have the loop go round for it until the time is up.
     if (!delivery.hasPending && this.#reported) return done()
     this.#reported = true
     delivery.sendReport()
     if (delivery.pending === 0) return done()
-    this.#waitingSince = performance.now()
-    const finish = (): void => {
-      this.#left = this.#remaining
-      this.#waitingSince = undefined
-      done()
-    }
+    begin()
     const onGrace = (drained: boolean): void => {
-      if (drained) return finish()
+      if (drained) return done()
       this.#ignoreSignals()
       this.#announce(delivery.pendingEvents)
-      if (this.#remaining <= 0) return finish()
-      this.#waitOrQuit(finish)
+      if (this.#remaining <= 0) return done()
+      this.#waitOrQuit(done)
     }
     client.flush(Math.min(GRACE_MILLIS, this.#left), onGrace, true)
   }
@@ -213,9 +217,11 @@ class Shutdown {
     this.client.handOver(true)
     // With a listener in the way, Ctrl-C would do nothing until the wait is over.
     if (delivery.pending > 0) process.removeAllListeners("SIGINT")
+    // Before the server, which may need all the time there is; on the developer's own machine it is a matter of milliseconds, and one
+    // that is silent takes no more than a half.
+    const patience = Math.min(SPOTLIGHT_PATIENCE_MILLIS, this.#remaining / 2)
+    atExit(() => this.client.mirror?.drainAtExit(patience, () => {}))
     atExit(() => delivery.drainAtExit(this.#remaining, (pending) => this.#announce(pending)))
-    // On the developer's own machine, and not at the expense of the server, nor the other way round.
-    this.client.mirror?.drainAtExit(Math.min(SPOTLIGHT_PATIENCE_MILLIS, this.#left), () => {})
   }
 
   get #remaining(): number {

@@ -49,5 +49,31 @@ describe("Spotlight at the end of a program", () => {
         assert.isBelow(ended.millisSince("ending"), 2000 + MARGIN_MILLIS)
       })
     )
+
+    it.scopedLive(`${way}: it has the event, too, where the server never answers`, () =>
+      Effect.gen(function* () {
+        const [server, spotlight] = [yield* receiver("never"), yield* Ingest.start()]
+        const env = { SENTRY_SPOTLIGHT: spotlightAt(spotlight.origin) }
+        const ended = yield* run("hard-exit.mjs", [way], { to: server, env, options: { shutdownTimeout: 1000 } })
+        assert.strictEqual(ended.code, code)
+        assert.lengthOf(yield* spotlight.events(1), 1)
+      })
+    )
+  }
+
+  for (const way of ["natural end", "exit", "throw", "rejection"]) {
+    // A busy machine may take as long for other things.
+    it.scopedLive(
+      `${way}: where neither answers, there is one limit for both`,
+      () =>
+        Effect.gen(function* () {
+          const [server, spotlight] = [yield* receiver("never"), yield* Ingest.start()]
+          spotlight.answerAll("never")
+          const env = { SENTRY_SPOTLIGHT: spotlightAt(spotlight.origin) }
+          const ended = yield* run("hard-exit.mjs", [way], { to: server, env, options: { shutdownTimeout: 1200 } })
+          assert.isBelow(ended.millisSince("ending"), 1200 + 800)
+        }),
+      { retry: 3 }
+    )
   }
 })
