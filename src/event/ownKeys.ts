@@ -17,12 +17,12 @@ export const maskOf = (dsn: Dsn | undefined): ((text: string) => string) => {
   const secrets = secretKey === undefined ? [] : writtenForms(secretKey)
   const long = [...keys, ...secrets].filter((key) => key.length >= LONG)
   const short = patternOf(keys, secrets, host)
+  const all = [...keys, ...secrets]
   // Of a short key alone every other text may be full.
-  const telling = [...keys, ...secrets].flatMap((key) =>
-    key.length >= LONG ? [key] : ENDS.map((end) => `${key}${end}`)
-  )
+  const isIn = (text: string, key: string): boolean =>
+    text.includes(key) && (key.length >= LONG || ENDS.some((end) => text.includes(`${key}${end}`)))
   return (text) => {
-    if (!telling.some((words) => text.includes(words))) return text
+    if (!all.some((key) => isIn(text, key))) return text
     return long.reduce(
       (masked, key) => masked.replaceAll(key, FILTERED),
       text.replace(short, `${FILTERED}:${FILTERED}`)
