@@ -221,9 +221,7 @@ class Chaos {
 
   /** The files in the spool: envelopes, and counts that have not been told. */
   get #left(): Array<string> {
-    return readdirSync(this.#directory, { recursive: true, encoding: "utf8" }).filter((path) =>
-      /\.(envelope|json)$/.test(path)
-    )
+    return filesIn(this.#directory).filter((path) => /\.(envelope|json)$/.test(path))
   }
 
   #balance(): Balance {
@@ -243,6 +241,17 @@ class Chaos {
       unaccounted: captured - accounted,
       missing: this.#ids.filter((id) => !known.has(id))
     }
+  }
+}
+
+/** Folders may go while they are looked into. */
+const filesIn = (directory: string): Array<string> => {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? filesIn(join(directory, entry.name)) : [join(directory, entry.name)]
+    )
+  } catch {
+    return []
   }
 }
 
